@@ -1,0 +1,372 @@
+"""The composition root: builds everything, owns start and stop. Knows everybody, is known by `cli` alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiolimiter import AsyncLimiter
+
+import commands
+from bot import server
+from bot.aftermath import Aftermath
+from bot.channels.aibot import AibotChannel
+from bot.checks import Checks
+from bot.closing import ClosingMessages
+from bot.desk import Desk
+from bot.discovery import discover
+from bot.dispatch import Access, Dispatch
+from bot.ending import EndResult
+from bot.errors import ChannelError, KfbotError, SettingsError, StorageError, WeComError
+from bot.handoffs import Handoffs
+from bot.http import Http
+from bot.kf_sync import KfSync
+from bot.metrics import Metrics
+from bot.model import CardTap, OperatorType
+from bot.names import Names
+from bot.ports import Clock, PendingEnding
+from bot.registry import Command, Registry
+from bot.replies import end_result
+from bot.scheduler import Job, Scheduler
+from bot.settings import Settings
+from bot.wecom.client import KfClient
+from bot.wecom.crypto import CallbackCrypto
+from bot.wecom.errcodes import meaning_of
+from bot.wording import Words
+from storage.chats import Chats
+from storage.database import Database
+from storage.ledger import Ledger
+from storage.people import People
+from storage.sync_store import SyncStore
+
+log = logging.getLogger("kfbot.app")
+
+# A leaky bucket lets its whole content through at once and refills meanwhile: up to twice its rate in one window.
+TOKEN_LESS = (4, 60.0)  # sync_msg without a token: WeCom blocks at about 10 a minute
+STATE_READS = (600, 60.0)  # of 10,000 a minute that WeCom grants a corp
+SETTLE_EVERY = 2.0
+ACCOUNTS_EVERY = 300.0
+DRAIN = 8.0  # seconds that work under way may take at stop
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+
+class Core:
+    """Storage, WeCom and the domain: what the CLI needs, and what the running bot stands on."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None, metrics: Metrics | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.metrics = metrics or Metrics()
+        self.say = Words(settings.lang, settings.group.aibot.name, meaning_of)
+        self.http = Http()
+        wecom = settings.wecom
+        self.kf = KfClient(
+            self.http,
+            wecom.corp_id,
+            wecom.secret.get_secret_value(),
+            wecom.api_base,
+            observe=self.metrics.observe_call,
+        )
+        self.database = Database(settings.storage.path)
+        keep = settings.storage.keep_text
+        self.ledger = Ledger(self.database, wecom.corp_id, keep)
+        self.sync_store = SyncStore(self.database, wecom.corp_id, keep)
+        self.people, self.chats = People(self.database), Chats(self.database)
+        closing = settings.customer.closing
+        texts = {
+            OperatorType.USER: closing.user,
+            OperatorType.AGENT: closing.agent,
+            OperatorType.SYSTEM: closing.system,
+        }
+        self.closings = ClosingMessages(self.kf, self.ledger, self.clock, texts)
+        self.handoffs = Handoffs(self.kf, self.ledger, self.clock, self.closings)
+
+    async def open(self) -> None:
+        await self.database.open()
+
+    async def close(self) -> None:
+        await self.http.close()
+        await self.database.close()
+
+
+class App:
+    """The running bot. `start` returns when the server listens; everything slow goes on behind it."""
+
+    def __init__(self, core: Core) -> None:
+        self.core, settings = core, core.settings
+        self._tasks: set[asyncio.Task[None]] = set()
+        token_less, reads = AsyncLimiter(*TOKEN_LESS), AsyncLimiter(*STATE_READS)
+        self.checks = Checks(core.ledger, core.clock, core.handoffs.read_state, reads.acquire)
+        self.names = Names(core.kf, core.people, core.clock)
+        core.handoffs.on_open = self.names.want
+        self.aftermath = Aftermath(core.people, core.clock, core.closings, self.checks, self.names)
+        self.sync = KfSync(
+            core.kf,
+            core.sync_store,
+            core.clock,
+            self.aftermath.follow,
+            token_less.acquire,
+            keep_text=core.ledger.keep_text,
+            observe=core.metrics.observe_sync,
+        )
+        self.channel = _channel(core)
+        self.dispatch = self._dispatch()
+        self.accounts: list[str] = []
+        self._hooks = server.Hooks(self._wake, self._accounts_changed, self.readiness)
+        callback = server.CallbackRoute(_crypto(settings), self._hooks, core.clock, core.metrics)
+        self._runner = web.AppRunner(
+            server.build(callback, self._hooks, core.metrics),
+            access_log=None,
+            handle_signals=False,
+            keepalive_timeout=server.SLOW_CLIENT,
+        )
+        self.scheduler = Scheduler(self._jobs(), core.metrics.observe_job)
+
+    # -- life
+
+    async def start(self) -> None:
+        await self.core.open()
+        await self.core.ledger.recover_closings()
+        await self.dispatch.start()
+        host, port = self.core.settings.server.host, self.core.settings.server.port
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port, reuse_address=True).start()
+        log.info("listening | http://%s:%d", host, self.port)
+        self.desk.offer_code()
+        if self.channel is not None:
+            await self.channel.start(self.dispatch.handle, self._tapped)
+        self.scheduler.start()
+        self._spawn("checks", self.checks.run)
+        self._spawn("names", self.names.run)
+        self._spawn("settle", self._settle_once)
+        self._spawn("accounts", self._find_accounts)
+
+    async def stop(self) -> None:
+        """Stop listening first, let work under way finish, then close what it stands on."""
+        self.scheduler.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._runner.cleanup()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN):
+                await self.sync.stop()
+                if self.channel is not None:
+                    await self.channel.stop()
+                await self.aftermath.stop()
+        await self.core.close()
+
+    async def run(self) -> None:
+        """Until SIGINT or SIGTERM."""
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ended.set)
+        try:
+            await self.start()
+            await ended.wait()
+            log.info("stopping")
+        finally:
+            await self.stop()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; differs from the setting where that is 0."""
+        address: Any = self._runner.addresses[0] if self._runner.addresses else ("", 0)
+        return int(address[1])
+
+    # -- what the parts ask of each other
+
+    def _wake(self, open_kfid: str, token: str) -> None:
+        if open_kfid and (not self.core.settings.kf.accounts or open_kfid in self.core.settings.kf.accounts):
+            self.sync.wake(open_kfid, token)
+        elif not open_kfid:
+            self.sync.wake_all(self.accounts)
+
+    def _accounts_changed(self) -> None:
+        self._spawn("accounts changed", self._refresh_accounts)
+
+    async def readiness(self) -> server.Readiness:
+        checks = {
+            "storage": await self._storage_problem(),
+            "token": self._token_problem(),
+            "group": self._group_problem(),
+        }
+        for status, count in (await self._counts()).items():
+            self.core.metrics.open.labels(status).set(count)
+        return server.Readiness(not any(checks.values()), checks)
+
+    async def problems(self) -> tuple[str, ...]:
+        """Ready sentences for `/status`."""
+        say, found = self.core.say, []
+        if not _has_callback(self.core.settings):
+            found.append(say("problem.callback"))
+        for key, why in (("token", self._token_problem()), ("channel", self._group_problem())):
+            if why:
+                found.append(say(f"problem.{key}", why=why))
+        for account in await self.core.sync_store.accounts():
+            if account.error:
+                name = say.plain(account.name or account.open_kfid)
+                found.append(say("problem.account", account=name, why=say.plain(account.error, 120)))
+        return tuple(found)
+
+    async def _storage_problem(self) -> str:
+        try:
+            await self.core.chats.recall("")
+        except StorageError as broken:
+            return str(broken)
+        return ""
+
+    def _token_problem(self) -> str:
+        if self.core.kf.ready:
+            return ""
+        return str(self.core.kf.last_error or "no token yet")
+
+    def _group_problem(self) -> str:
+        return "" if self.channel is None or self.channel.ready else self.channel.problem
+
+    async def _counts(self) -> dict[str, int]:
+        try:
+            return {kind: await self.core.ledger.count_open(kind) for kind in ("human", "queue", "waiting")}
+        except StorageError:
+            return {}
+
+    async def _tapped(self, tap: CardTap) -> None:
+        log.info("tap | key=%s by=%s", tap.key, tap.userid)
+
+    # -- jobs
+
+    def _jobs(self) -> list[Job]:
+        return [
+            Job("poll", self.core.settings.kf.poll, self._poll),
+            Job("settle", SETTLE_EVERY, self._settle),
+            Job("accounts", ACCOUNTS_EVERY, self._refresh_accounts),
+        ]
+
+    async def _poll(self) -> None:
+        """The safety net for lost callbacks; calls without a token take turns inside WeCom's limit."""
+        self.sync.wake_all(self.accounts)
+
+    async def _settle(self) -> None:
+        await self.core.handoffs.settle_pending(self._tell)
+        await self.core.closings.send_all()
+
+    async def _settle_once(self) -> None:
+        await self._settle()
+
+    async def _refresh_accounts(self) -> None:
+        """Which accounts to watch, with their names and servicers. What WeCom does not say now, it said before."""
+        wanted = self.core.settings.kf.accounts
+        managed = [each for each in await self.core.kf.accounts() if each.manage_privilege]
+        watched = [each for each in managed if not wanted or each.open_kfid in wanted]
+        await self.core.sync_store.know_accounts(watched)
+        fresh = [each.open_kfid for each in watched if each.open_kfid not in self.accounts]
+        self.accounts = [each.open_kfid for each in watched]
+        self.sync.wake_all(fresh)
+        for account in self.accounts:
+            servicers = await self.core.kf.servicers(account)
+            await self.core.people.save_servicers(account, servicers, self.core.clock.now())
+
+    async def _find_accounts(self) -> None:
+        """At start: begin with the accounts on record, then ask WeCom until it answers."""
+        known = [each.open_kfid for each in await self.core.sync_store.accounts()]
+        self.accounts = self.core.settings.kf.accounts or known
+        self.sync.wake_all(self.accounts)
+        pause = 1.0
+        while True:
+            try:
+                await self._refresh_accounts()
+                return
+            except WeComError as failed:
+                log.warning("accounts not read yet | %s", self.core.say.error(failed))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 60.0)
+
+    async def _tell(self, pending: PendingEnding, result: EndResult) -> None:
+        """The outcome of an end whose caller could not wait for it."""
+        if not pending.chat_id or self.channel is None:
+            return
+        names = await self.core.people.nicknames([pending.key.external_userid])
+        text = end_result(self.core.say, result, names.get(pending.key.external_userid, ""), self.core.clock.now())
+        try:
+            await self.channel.send(pending.chat_id, pending.is_group, text)
+        except ChannelError as undelivered:
+            log.warning("outcome not delivered | handoff=%d %s", pending.ending.handoff_id, undelivered)
+
+    # -- building
+
+    def _dispatch(self) -> Dispatch:
+        core, settings = self.core, self.core.settings
+        paired: set[str] = set(settings.group.chat_ids) | set(settings.group.routes.values())
+        self.desk = Desk(core.chats, core.clock, paired, self.problems)
+        roles = settings.roles
+        return Dispatch(
+            registry=Registry(discover(commands, Command)),
+            access=Access(frozenset(roles.admins), frozenset(roles.agents)),
+            say=core.say,
+            clock=core.clock,
+            channel=self.channel,
+            chats=core.chats,
+            ledger=core.ledger,
+            people=core.people,
+            handoffs=core.handoffs,
+            desk=self.desk,
+            paired=paired,
+            observe=core.metrics.observe_command,
+        )
+
+    def _spawn(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(self._guard(name, run), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await run()
+        except KfbotError as failed:
+            log.warning("%s: %s", name, failed)
+        except Exception:
+            log.exception("%s failed", name)
+
+
+def _has_callback(settings: Settings) -> bool:
+    return bool(settings.callback.token.get_secret_value())
+
+
+def _crypto(settings: Settings) -> CallbackCrypto | None:
+    if not _has_callback(settings):
+        return None
+    token, key = settings.callback.token.get_secret_value(), settings.callback.encoding_aes_key.get_secret_value()
+    return CallbackCrypto(token, key, settings.wecom.corp_id)
+
+
+def _channel(core: Core) -> AibotChannel | None:
+    group = core.settings.group
+    if group.channel != "aibot":
+        raise SettingsError([("group.channel", f"there is no channel {group.channel!r} in bot/channels/")])
+    if not group.aibot.bot_id:
+        return None
+
+    def alarm(kind: str, text: str) -> None:
+        log.critical("group channel stopped | %s: %s", kind, text)
+
+    return AibotChannel(
+        bot_id=group.aibot.bot_id,
+        secret=group.aibot.secret.get_secret_value(),
+        name=group.aibot.name,
+        url=group.aibot.url,
+        connect=core.http.ws_connect,
+        on_alarm=alarm,
+        post_json=lambda url, body: core.http.json("POST", url, body=body, endpoint="aibot/response"),
+        observe=core.metrics.observe_channel,
+    )

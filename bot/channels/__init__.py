@@ -1,0 +1,17 @@
+"""Group channels: where staff talk to the bot.
+
+`aibot` is the AI bot's long connection, `webhook` only sends. What `aibot` is made of: `protocol` (frames), `mention`,
+`cards` and `cutting` (texts within the vendor's limits), `pacing` (turns per chat), `connection` (one socket), `line`
+(redialling), `delivery` (what to do with each acknowledgement), `intake` (handlers in tasks of their own), `timing`.
+
+To add a channel, write one file here with a class that keeps the promises of `bot.ports.GroupChannel`:
+
+* `start` returns at once; `ready` and `problem` say at any time how it goes, without secrets;
+* what arrives becomes `GroupMessage` or `CardTap` with a `reply_to` that only your channel reads; hand it to the
+  handlers in tasks of their own, and hand on duplicates: `dispatch` tells them apart by `msgid`;
+* `reply` and `send` return when the other side has acknowledged, else raise `ChannelError`; wait for a turn with
+  `pacing.Pace` rather than let the vendor refuse; raise `CardRefused` from `send_card` if there are no cards;
+* take clock, sleep and network functions as arguments, so that tests move time.
+
+Then build it in `bot/app.py`, where `group.channel` names the file.
+"""

@@ -1,0 +1,218 @@
+"""What to do with each acknowledgement: again, another way, or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self, TypeVar
+
+import aiohttp
+
+from bot.channels import protocol
+from bot.channels.connection import Connection, NotConnected, Unacknowledged, fresh
+from bot.channels.cutting import cut
+from bot.channels.line import Line
+from bot.channels.pacing import Pace, Paces, Rank
+from bot.channels.protocol import Ack, Payload
+from bot.channels.timing import Timing
+from bot.errors import CardRefused, ChannelError, KfbotError
+from bot.model import Card, CardTap, GroupMessage
+
+TAP_WINDOW = 5.0
+THROTTLE_PAUSES = (2.0, 15.0, 61.0)  # the length of the vendor's penalty is not documented
+ATTEMPTS = 2
+NOT_ABOUT_CARDS = protocol.THROTTLED | protocol.UNOPENED | {protocol.NOT_SUBSCRIBED, protocol.TASK_ID_USED}
+
+# Returns the JSON object answered; raises one of POST_FAILURES when there is none.
+PostJson = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+POST_FAILURES = (KfbotError, OSError, aiohttp.ClientError, ValueError)
+
+Answer = TypeVar("Answer", Ack, Ack | None)
+
+
+class Handle(NamedTuple):
+    """`reply_to` of what this channel delivers: by which connection it came, when, and with which req_id."""
+
+    connection: str
+    at: float
+    req_id: str
+
+    def write(self) -> str:
+        return f"{self.connection} {self.at!r} {self.req_id}"
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """A handle that fits no connection when it is not one of ours."""
+        try:
+            connection, at, req_id = text.split(" ", 2)
+            return cls(connection, float(at), req_id)
+        except ValueError:
+            return cls("", 0.0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Something for a chat, with its place in the row of that chat."""
+
+    chat_id: str
+    is_group: bool
+    payload: Payload
+    rank: Rank
+    pace: Pace
+    ticket: int
+
+    async def turn(self) -> None:
+        await self.pace.turn(self.rank, self.ticket)
+
+
+class Delivery:
+    """`patience`: seconds to wait for a connection. `observe` is told `throttled`, `reply_by_send`, `reply_by_url`."""
+
+    def __init__(
+        self,
+        line: Line,
+        timing: Timing,
+        post_json: PostJson | None,
+        observe: Callable[[str], None],
+        patience: float,
+    ) -> None:
+        self._line = line
+        self._timing = timing
+        self._post_json = post_json
+        self._observe = observe
+        self._patience = patience
+        self._paces = Paces(timing)
+
+    async def close(self) -> None:
+        await self._paces.close()
+
+    async def send(self, chat_id: str, is_group: bool, markdown: str) -> None:
+        await self._send(self._errand(chat_id, is_group, protocol.markdown(markdown), Rank.PUSH), copies=2)
+
+    async def send_card(self, chat_id: str, is_group: bool, card: Card) -> None:
+        """One copy at most: a card sent twice would be two cards with one task_id."""
+        try:
+            await self._send(self._errand(chat_id, is_group, protocol.card(card), Rank.PUSH), copies=1)
+        except ChannelError as error:
+            if error.errcode and error.errcode not in NOT_ABOUT_CARDS:
+                raise CardRefused(str(error), error.errcode) from None
+            raise
+
+    async def reply(self, to: GroupMessage, markdown: str) -> None:
+        """By the message's req_id, else by its chat, else by its one-time address."""
+        errand = self._errand(to.chat_id, to.is_group, protocol.markdown(markdown), Rank.REPLY)
+        try:
+            await self._reply(errand, Handle.read(to.reply_to))
+        except NotConnected:
+            if not to.response_url or not self._post_json:
+                raise
+            self._observe("reply_by_url")
+            await errand.turn()
+            await _post(self._post_json, to.response_url, errand.payload)
+
+    async def update(self, tap: CardTap, card: Card) -> None:
+        """Once and in time, or not at all."""
+        handle = Handle.read(tap.reply_to)
+        if self._fitting(handle):
+            await self._in_time(handle, self._paces.of(tap.chat_id))
+        connection = self._fitting(handle)
+        if not connection:
+            raise ChannelError("the card stays as it is: the connection the tap came by is gone")
+        frame = protocol.respond_update(handle.req_id, replace(card, task_id=tap.task_id or card.task_id))
+        ack = await connection.request(handle.req_id, frame)
+        if ack.errcode:
+            raise _refusal("the card update", ack)
+
+    async def _in_time(self, handle: Handle, pace: Pace) -> None:
+        try:
+            left = handle.at + TAP_WINDOW - self._timing.clock()
+            if left <= 0:
+                raise TimeoutError
+            await self._timing.within(left, pace.turn(Rank.UPDATE))
+        except TimeoutError:
+            raise ChannelError(f"the card stays as it is: {TAP_WINDOW:g} s have passed since the tap") from None
+
+    async def _reply(self, errand: Errand, handle: Handle) -> None:
+        copies = 2
+        try:
+            ack = await self._respond(errand, handle)
+        except Unacknowledged:
+            ack, copies = None, 1
+        if ack and ack.errcode not in protocol.USE_SEND | {0, protocol.NOT_SUBSCRIBED}:
+            raise _refusal("the reply", ack)
+        if ack is None or ack.errcode:
+            self._observe("reply_by_send")
+            await self._send(errand, copies)
+
+    async def _respond(self, errand: Errand, handle: Handle) -> Ack | None:
+        """None when the connection it came by is gone, or its req_id is waiting for an overdue acknowledgement."""
+
+        async def once() -> Ack | None:
+            if not self._fitting(handle):
+                return None
+            await errand.turn()
+            connection = self._fitting(handle)
+            if not connection or connection.doubtful(handle.req_id):
+                return None
+            return await connection.request(handle.req_id, protocol.respond_msg(handle.req_id, errand.payload))
+
+        return await self._patiently(errand, once)
+
+    async def _send(self, errand: Errand, copies: int) -> None:
+        """`copies`: how often it may go out without our knowing whether it arrived."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                ack = await self._push(errand)
+            except Unacknowledged:
+                if attempt >= copies:
+                    raise
+                continue
+            if not ack.errcode:
+                return
+            if ack.errcode != protocol.NOT_SUBSCRIBED or attempt == ATTEMPTS:
+                raise _refusal("the message", ack)
+
+    async def _push(self, errand: Errand) -> Ack:
+        async def once() -> Ack:
+            while True:
+                await self._line.connected(self._patience)
+                await errand.turn()
+                if connection := self._line.current:
+                    req_id = fresh("send")
+                    frame = protocol.send_msg(req_id, errand.chat_id, errand.is_group, errand.payload)
+                    return await connection.request(req_id, frame)
+
+        return await self._patiently(errand, once)
+
+    async def _patiently(self, errand: Errand, once: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Again, in the same place of the row, while WeCom says that it is too much."""
+        for pause in THROTTLE_PAUSES:
+            ack = await once()
+            if ack is None or ack.errcode not in protocol.THROTTLED:
+                return ack
+            self._observe("throttled")
+            errand.pace.hold(pause)
+        return await once()
+
+    def _errand(self, chat_id: str, is_group: bool, payload: Payload, rank: Rank) -> Errand:
+        pace = self._paces.of(chat_id)
+        return Errand(chat_id, is_group, payload, rank, pace, pace.ticket())
+
+    def _fitting(self, handle: Handle) -> Connection | None:
+        current = self._line.current
+        return current if current and handle.req_id and current.id == handle.connection else None
+
+
+async def _post(post_json: PostJson, response_url: str, payload: Payload) -> None:
+    """The address holds a code: neither it nor what others say about it gets into an exception."""
+    try:
+        answer = await post_json(response_url, payload)
+    except POST_FAILURES as error:
+        raise ChannelError(f"not connected, and the response_url failed ({type(error).__name__})") from None
+    if errcode := answer.get("errcode", 0):
+        raise ChannelError(f"not connected, and the response_url was refused: {errcode}", errcode)
+
+
+def _refusal(what: str, ack: Ack) -> ChannelError:
+    said = cut(ack.errmsg.split(", hint:")[0], 160)
+    return ChannelError(f"WeCom refused {what}: {ack.errcode} {said}", ack.errcode)

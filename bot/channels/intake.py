@@ -1,0 +1,55 @@
+"""Handlers of what arrives, in tasks of their own, so that a slow one holds nobody up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from bot.channels.timing import Timing, ended
+
+AT_ONCE = 32
+HELD = 1000
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Runs `AT_ONCE` handlers and keeps `HELD` in all; beyond that drops, and says so. One for each kind of news."""
+
+    def __init__(self, timing: Timing, observe: Callable[[str], None]) -> None:
+        self._timing = timing
+        self._observe = observe
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def accept(self, handler: Callable[[T], Awaitable[None]], item: T) -> None:
+        if len(self._tasks) >= HELD:
+            self._observe("overflow")
+            log.error("group message dropped: too many are being handled", held=HELD)
+            return
+        task = asyncio.create_task(self._run(handler, item))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def drain(self, seconds: float) -> None:
+        """Let the handlers finish, for so long at most; the one that may have called this is left alone."""
+        tasks = self._tasks - {asyncio.current_task()}
+        if tasks:
+            try:
+                await self._timing.within(seconds, asyncio.wait(tasks))
+            except TimeoutError:
+                log.warning("group handlers cut off while stopping", count=len(tasks))
+        await ended(*tasks)
+
+    async def _run(self, handler: Callable[[T], Awaitable[None]], item: T) -> None:
+        async with self._turns:
+            try:
+                await handler(item)
+            except Exception:  # the outermost loop of a handler
+                self._observe("handler_failed")
+                log.exception("group handler failed")

@@ -1,0 +1,96 @@
+"""Read the state of sessions marked for it (`check_at`), oldest first, inside a budget far below WeCom's limits.
+
+Marks are set by a first start, by a customer's message in a session whose state nothing told, and by news that
+contradict each other. They are rows, so a crash forgets none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from bot.errors import RateLimited, StorageError, WeComError
+from bot.model import SessionKey, StateReading
+from bot.ports import Clock, Ledger
+from bot.sessions import Session
+
+log = logging.getLogger("kfbot.checks")
+
+BATCH = 50
+AT_ONCE = 8
+NAP = 1.0  # seconds between looks while marks lie in the future
+RETRY = 15.0  # seconds until a session whose read failed is read again
+PAUSE_AFTER_LIMIT = 60.0
+
+ReadState = Callable[[SessionKey], Awaitable[StateReading]]
+Turn = Callable[[], Awaitable[None]]
+
+
+class Checks:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        read_state: ReadState,
+        turn: Turn,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`turn` waits for the next call that the budget allows."""
+        self._ledger, self._clock, self._read_state = ledger, clock, read_state
+        self._turn, self._sleep = turn, sleep
+        self._wanted = asyncio.Event()
+
+    def wake(self) -> None:
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """For ever: work off what is due, then wait for a wake or the next mark's time."""
+        while True:
+            self._wanted.clear()
+            try:
+                pause = await self.work_off()
+            except StorageError as failed:
+                log.error("checks: %s", failed)
+                pause = RETRY
+            await self._wait(pause)
+
+    async def work_off(self) -> float:
+        """Read every session that is due. Returns the seconds until there may be more to do."""
+        while keys := await self._ledger.due_checks(self._clock.now(), BATCH):
+            gate = asyncio.Semaphore(AT_ONCE)
+            results = await asyncio.gather(*(self._one(key, gate) for key in keys))
+            if any(isinstance(result, RateLimited) for result in results):
+                return PAUSE_AFTER_LIMIT
+        upcoming = await self._ledger.next_check()
+        return RETRY if upcoming is None else max(NAP, min(upcoming - self._clock.now(), RETRY))
+
+    async def _one(self, key: SessionKey, gate: asyncio.Semaphore) -> WeComError | None:
+        async with gate:
+            await self._turn()
+            try:
+                await self._read_state(key)
+            except WeComError as failed:
+                await self._later(key, failed)
+                return failed
+        return None
+
+    async def _later(self, key: SessionKey, failed: WeComError) -> None:
+        """Network trouble passes; a refusal of this very session (a foreign or deleted customer) does not."""
+        now = self._clock.now()
+        passing = failed.errcode < 0 or isinstance(failed, RateLimited)
+        log.warning("state not read | %s %s", key.external_userid, failed)
+
+        def postpone(session: Session) -> None:
+            session.check_at = now + RETRY if passing else None
+
+        await self._ledger.change(key, postpone, now)
+
+    async def _wait(self, seconds: float) -> None:
+        resting = asyncio.ensure_future(self._sleep(seconds))
+        waking = asyncio.ensure_future(self._wanted.wait())
+        try:
+            await asyncio.wait({resting, waking}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (resting, waking):
+                task.cancel()

@@ -1,0 +1,56 @@
+"""What commands ask of the bot itself: its health, and pairing a group."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+
+from bot import __version__
+from bot.model import GroupMessage
+from bot.ports import Chats, Clock
+from bot.registry import Health
+
+log = logging.getLogger("kfbot.desk")
+TRIES = 5  # wrong codes before a new one replaces it
+
+
+class Desk:
+    """Implements `bot.registry.Desk`."""
+
+    def __init__(
+        self, chats: Chats, clock: Clock, paired: set[str], problems: Callable[[], Awaitable[tuple[str, ...]]]
+    ) -> None:
+        self._chats, self._clock, self._paired, self._problems = chats, clock, paired, problems
+        self._began = clock.now()
+        self._code, self._wrong = "", 0
+
+    def offer_code(self) -> None:
+        """With no group paired, write a new pairing code to the log: who can read the log may pair a group."""
+        if not self._paired:
+            self._code, self._wrong = secrets.token_hex(4), 0
+            log.warning(
+                "还没有配对的群。在群里发送: @机器人 /bind %s | no group is paired yet, send this there", self._code
+            )
+
+    async def health(self) -> Health:
+        return Health(__version__, self._clock.now() - self._began, await self._problems())
+
+    async def pair(self, message: GroupMessage, code: str) -> bool:
+        if message.chat_id in self._paired:
+            return True
+        if not self._code or not hmac.compare_digest(code.strip().lower().encode(), self._code.encode()):
+            self._count_wrong(message)
+            return False
+        await self._chats.pair(message.chat_id, message.userid, self._clock.now())
+        self._paired.add(message.chat_id)
+        self._code = ""
+        log.info("paired | chat=%s by=%s", message.chat_id, message.userid)
+        return True
+
+    def _count_wrong(self, message: GroupMessage) -> None:
+        self._wrong += 1
+        log.warning("wrong pairing code | chat=%s by=%s", message.chat_id, message.userid)
+        if self._code and self._wrong >= TRIES:
+            self.offer_code()

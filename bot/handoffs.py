@@ -1,0 +1,374 @@
+"""The domain service: decide, record, call, settle. Every way a handoff ends goes through here or through `sessions`.
+
+The order of an end: read the state → record the intention, on disk → service_state/trans to 4 → read back → settle →
+closing message. A crash after any step leaves a pending intention; `settle_pending` reads the real state and closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from bot.closing import ClosingMessages
+from bot.ending import NOT_SERVICER, EndResult, Move, Outcome, StateRead, Verdict, judge
+from bot.errors import WeComError, WeComUnavailable
+from bot.model import EventType, Handoff, Operator, OperatorType, ServiceState, SessionKey, StateReading, Via
+from bot.ports import Clock, KfApi, Ledger, PendingEnding
+from bot.sessions import (
+    ClosingDraft,
+    Ending,
+    Session,
+    finish,
+    finish_elsewhere,
+    snapshot,
+    state_read,
+)
+from bot.states import ENDING_CODE_LIFETIME, has_human
+from bot.wording import STATE_NAMES
+
+log = logging.getLogger("kfbot.handoffs")
+
+LIMIT = 9.0  # seconds an end may take before its caller is told that WeCom does not answer
+LEASE = 15.0  # seconds an intention belongs to whoever works on it
+GIVE_UP_AFTER = 600.0  # seconds an unsettled intention is tried again
+CLOSING_PATIENCE = 3.0  # seconds a caller waits to hear how the closing message went
+POLL = 0.05
+
+Watch = Callable[[StateRead | Move], None]
+Told = Callable[[PendingEnding, EndResult], Awaitable[None]]
+
+
+def _unwatched(step: StateRead | Move) -> None:
+    """Nobody follows the steps."""
+
+
+class Handoffs:
+    def __init__(
+        self,
+        kf: KfApi,
+        ledger: Ledger,
+        clock: Clock,
+        closings: ClosingMessages,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        limit: float = LIMIT,
+    ) -> None:
+        self._kf, self._ledger, self._clock = kf, ledger, clock
+        self._closings, self._sleep, self._limit = closings, sleep, limit
+        self.on_open: Callable[[list[str]], None] = lambda customers: None
+        """Told the external_userids of handoffs that a state read has opened."""
+
+    async def read_state(self, key: SessionKey) -> StateReading:
+        """Ask WeCom now, and follow what it says. Raises WeComError."""
+        session = await self._ledger.session(key)
+        reading = await self._kf.state(key)
+        await self._follow(key, session.version, reading)
+        return reading
+
+    async def end(
+        self,
+        key: SessionKey,
+        operator: Operator,
+        via: Via,
+        reason: str = "",
+        *,
+        notify: tuple[str, bool] | None = None,
+        watch: Watch = _unwatched,
+    ) -> EndResult:
+        """End a session. Never raises WeComError: what WeCom refuses is in the result.
+
+        Idempotent: an ended session is `ALREADY`. `notify` (chat id, is group): where to tell an outcome that is not
+        known before the caller's time is up. `watch` sees each step as it happens.
+        """
+        attempt = _Attempt(key, operator, via, reason, notify, watch)
+        try:
+            async with asyncio.timeout(self._limit):
+                return await self._end(attempt)
+        except TimeoutError:
+            late = WeComUnavailable("service_state", f"no answer within {self._limit:.0f} s")
+            outcome = Outcome.UNKNOWN if attempt.ending else Outcome.FAILED
+            return self._result(attempt, outcome, error=attempt.error or late)
+        except WeComError as failed:
+            outcome = Outcome.UNKNOWN if attempt.ending else Outcome.FAILED
+            return self._result(attempt, outcome, error=failed)
+
+    async def settle_pending(self, tell: Told) -> None:
+        """Close intentions that a crash, a time-out or another process left behind; `tell` hears of each outcome."""
+        for pending in await self._ledger.due_endings(self._clock.now()):
+            if await self._ledger.take_ending(pending.ending.id, self._clock.now(), LEASE):
+                result = await self._resume(pending)
+                if result is not None and result.outcome is not Outcome.UNKNOWN:
+                    await tell(pending, result)
+
+    # -- one end
+
+    async def _end(self, attempt: _Attempt) -> EndResult:
+        key = attempt.key
+        for _ in range(2):
+            session = await self._ledger.session(key)
+            attempt.see(await self._kf.state(key))
+            if not has_human(attempt.before.state):
+                return await self._nothing_to_end(attempt, session)
+            handoff, ending, ours = await self._record(attempt, session.version)
+            if ending is None:
+                continue  # news settled it between the reading and the record: look again
+            attempt.handoff = handoff
+            if not ours:
+                return await self._await_other(attempt, ending)
+            attempt.ending = ending
+            return await self._carry_out(attempt)
+        return self._result(attempt, Outcome.ALREADY)
+
+    async def _record(self, attempt: _Attempt, version: int) -> tuple[Handoff | None, Ending | None, bool]:
+        now = self._clock.now()
+
+        def decide(session: Session) -> None:
+            if session.version == version:
+                state_read(session, attempt.before, now)
+            if session.handoff is not None and session.ending is None:
+                data = {"via": attempt.via, **({"reason": attempt.reason} if attempt.reason else {})}
+                session.log(session.handoff, EventType.ENDING, attempt.operator, now, **data)
+
+        return await self._ledger.open_ending(
+            attempt.key, decide, attempt.operator, attempt.via, attempt.reason, now, LEASE, attempt.notify
+        )
+
+    async def _carry_out(self, attempt: _Attempt) -> EndResult:
+        """Move, read back, judge; once more where the judgement says so. Never a third time."""
+        reading = attempt.before
+        log.info("🔄 尝试自动结束会话，让用户重新发送消息以创建新会话... | %s", _who(attempt))
+        for last in (False, True):
+            move = await self._move(attempt, reading)
+            after = await self._read_back(attempt)
+            if after is not None:
+                reading = after
+            verdict = judge(move, after)
+            if verdict is Verdict.STILL_OPEN and move.error is None and not last:
+                await self._sleep(0.3)  # WeCom said ok: give the state a moment before calling it untrue
+                after = await self._read_back(attempt)
+                verdict = judge(move, after)
+            if verdict is not Verdict.AGAIN or last:
+                return await self._settle(attempt, move, verdict)
+        raise AssertionError("unreachable")
+
+    async def _move(self, attempt: _Attempt, reading: StateReading) -> Move:
+        servicer = reading.servicer_userid if reading.state is ServiceState.HUMAN else None
+        move = await self._trans(attempt, servicer)
+        if move.errcode == NOT_SERVICER and servicer:
+            move = await self._trans(attempt, None)
+        attempt.error = move.error
+        return move
+
+    async def _trans(self, attempt: _Attempt, servicer: str | None) -> Move:
+        try:
+            code = await self._kf.trans(attempt.key, ServiceState.ENDED, servicer)
+            move = Move(servicer, code)
+            attempt.code, attempt.moved_at = code, self._clock.now()
+        except WeComError as refused:
+            move = Move(servicer, error=refused)
+        attempt.watch(move)
+        return move
+
+    async def _read_back(self, attempt: _Attempt) -> StateReading | None:
+        try:
+            attempt.after = await self._kf.state(attempt.key)
+        except WeComError:
+            return None
+        attempt.watch(StateRead(attempt.after, confirming=True))
+        return attempt.after
+
+    async def _settle(self, attempt: _Attempt, move: Move, verdict: Verdict) -> EndResult:
+        assert attempt.ending is not None
+        if verdict in (Verdict.UNKNOWN, Verdict.AGAIN) and isinstance(move.error, WeComUnavailable):
+            until = self._clock.now() + POLL
+            await self._ledger.release_ending(attempt.ending.id, until, move.errcode)
+            return self._result(attempt, Outcome.UNKNOWN, error=move.error)
+        ended, already = verdict is Verdict.ENDED, verdict is Verdict.ALREADY
+        now = self._clock.now()
+
+        def decide(session: Session) -> Handoff | None:
+            if session.handoff is None or attempt.ending is None or session.handoff.id != attempt.ending.handoff_id:
+                return None  # settled by younger news
+            if ended:
+                return _finish_ours(session, attempt, now)
+            if already:
+                return _finish_theirs(session, now)
+            data = {"errcode": move.errcode, "via": attempt.via}
+            session.log(session.handoff, EventType.END_FAILED, attempt.operator, now, **data)
+            return session.handoff
+
+        state = "done" if ended or already else "failed"
+        handoff = await self._ledger.settle_ending(
+            attempt.key, attempt.ending.id, state, verdict.value, move.errcode, now, decide
+        )
+        attempt.handoff = snapshot(handoff) if handoff else await self._ledger.handoff(attempt.ending.handoff_id)
+        outcome = Outcome.ENDED if ended else Outcome.ALREADY if already else Outcome.FAILED
+        await self._follow_new_session(attempt)
+        closing = await self._say_goodbye(attempt) if outcome is not Outcome.FAILED else ""
+        return self._result(attempt, outcome, error=None if ended or already else move.error, closing=closing)
+
+    async def _follow_new_session(self, attempt: _Attempt) -> None:
+        """The read-back may already show the customer's next session."""
+        if attempt.after is not None and attempt.handoff is not None and not attempt.handoff.status.is_open:
+            session = await self._ledger.session(attempt.key)
+            if session.handoff is None and attempt.after.state is not session.state:
+                await self._follow(attempt.key, session.version, attempt.after)
+
+    async def _say_goodbye(self, attempt: _Attempt) -> str:
+        if attempt.handoff is None:
+            return ""
+        sending = asyncio.ensure_future(self._closings.send(attempt.handoff.id))
+        done, _ = await asyncio.wait({sending}, timeout=CLOSING_PATIENCE)
+        return sending.result() if done else "sending"
+
+    async def _nothing_to_end(self, attempt: _Attempt, session: Session) -> EndResult:
+        handoff = await self._follow(attempt.key, session.version, attempt.before)
+        attempt.handoff = handoff or await self._last(attempt.key)
+        over = attempt.before.state is ServiceState.ENDED or handoff is not None
+        return self._result(attempt, Outcome.ALREADY if over else Outcome.NOT_HUMAN)
+
+    async def _await_other(self, attempt: _Attempt, ending: Ending) -> EndResult:
+        """Somebody else is ending it right now: wait for the truth. The caller's time limit bounds this."""
+        while True:
+            handoff = await self._ledger.handoff(ending.handoff_id)
+            if handoff is not None and not handoff.status.is_open:
+                attempt.handoff = handoff
+                attempt.after = StateReading(ServiceState.ENDED)
+                return self._result(attempt, Outcome.ALREADY)
+            session = await self._ledger.session(attempt.key)
+            if session.ending is None:
+                attempt.handoff = handoff
+                return self._result(attempt, Outcome.FAILED)
+            await self._sleep(POLL)
+
+    # -- intentions left behind
+
+    async def _resume(self, pending: PendingEnding) -> EndResult | None:
+        ending, key = pending.ending, pending.key
+        attempt = _Attempt(key, ending.operator, Via(ending.via), ending.reason, None, _unwatched)
+        attempt.ending, attempt.handoff = ending, await self._ledger.handoff(ending.handoff_id)
+        try:
+            async with asyncio.timeout(self._limit):
+                attempt.see(await self._kf.state(key))
+                session = await self._ledger.session(key)
+                if not has_human(attempt.before.state):
+                    attempt.after = attempt.before
+                    return await self._settle(attempt, Move(None), Verdict.ENDED)
+                if self._outdated(session, ending):
+                    return await self._settle(attempt, Move(None), Verdict.STILL_OPEN)
+                return await self._carry_out(attempt)
+        except (WeComError, TimeoutError):
+            await self._ledger.release_ending(ending.id, self._clock.now() + LEASE / 3, -2)
+            return None
+
+    def _outdated(self, session: Session, ending: Ending) -> bool:
+        """The conversation went on after somebody asked for its end, or that was long ago: people decide anew."""
+        spoken = max(session.last_customer_at, session.last_servicer_at)
+        return spoken > ending.requested_at or self._clock.now() > ending.requested_at + GIVE_UP_AFTER
+
+    # -- shared
+
+    async def _follow(self, key: SessionKey, version: int, reading: StateReading) -> Handoff | None:
+        """Apply a reading unless younger news came in meanwhile. Returns the handoff it ended, if any."""
+        now = self._clock.now()
+
+        def decide(session: Session) -> Handoff | None:
+            if session.version != version:
+                session.check_at = now
+                return None
+            before = session.handoff
+            state_read(session, reading, now)
+            if session.handoff is not None and session.handoff is not before:
+                opened.append(key.external_userid)
+            return snapshot(before) if before is not None and not before.status.is_open else None
+
+        opened: list[str] = []
+        ended = await self._ledger.change(key, decide, now)
+        if opened:
+            self.on_open(opened)
+        return ended
+
+    async def _last(self, key: SessionKey) -> Handoff | None:
+        return next(iter(await self._ledger.history(key, limit=1)), None)
+
+    def _result(
+        self, attempt: _Attempt, outcome: Outcome, error: WeComError | None = None, closing: str = ""
+    ) -> EndResult:
+        result = EndResult(outcome, attempt.key, attempt.first, attempt.after, attempt.handoff, error, closing)
+        _log_result(result, attempt)
+        return result
+
+
+class _Attempt:
+    """What one run through an end has learned so far; outlives a time-out."""
+
+    def __init__(
+        self,
+        key: SessionKey,
+        operator: Operator,
+        via: Via,
+        reason: str,
+        notify: tuple[str, bool] | None,
+        watch: Watch,
+    ) -> None:
+        self.key, self.operator, self.via, self.reason = key, operator, via, reason
+        self.notify, self.watch = notify, watch
+        self.first: StateReading | None = None
+        self.before = StateReading(ServiceState.NEW)
+        self.after: StateReading | None = None
+        self.handoff: Handoff | None = None
+        self.ending: Ending | None = None
+        self.error: WeComError | None = None
+        self.code, self.moved_at = "", 0.0
+
+    def see(self, reading: StateReading) -> None:
+        self.before = reading
+        self.first = self.first or reading
+        self.watch(StateRead(reading))
+        name = STATE_NAMES[reading.state][0]
+        log.info(
+            "📊 当前会话状态: %s (state=%d) | 接待人: %s | %s",
+            name,
+            reading.state,
+            reading.servicer_userid or "-",
+            self.key,
+        )
+
+
+def _finish_ours(session: Session, attempt: _Attempt, now: float) -> Handoff:
+    confirmed = {} if attempt.after is not None else {"confirmed": False}
+    handoff = finish(session, attempt.operator, attempt.via, now, attempt.reason, **confirmed)
+    if attempt.code:
+        session.closings.append(ClosingDraft(handoff, attempt.code, attempt.moved_at + ENDING_CODE_LIFETIME))
+    return handoff
+
+
+def _finish_theirs(session: Session, now: float) -> Handoff:
+    """It was over before our move. If the servicer's own event came in meanwhile, it named the servicer."""
+    handoff = session.handoff
+    if handoff is not None and handoff.via == Via.CLIENT:
+        return finish(session, Operator(OperatorType.AGENT, handoff.operator_id or ""), Via.CLIENT, now)
+    return finish_elsewhere(session, now)
+
+
+def _who(attempt: _Attempt) -> str:
+    return f"{_where(attempt.key)} via={attempt.via} by={attempt.operator.id or '-'}"
+
+
+def _where(key: SessionKey) -> str:
+    return f"{key.open_kfid} {key.external_userid}"
+
+
+def _log_result(result: EndResult, attempt: _Attempt) -> None:
+    if result.outcome is Outcome.ENDED:
+        log.info("✅ 成功结束会话！用户重新发送消息将创建新会话 | %s", _who(attempt))
+        log.info("💡 提示: 确保企业微信后台配置为「智能助手接待」")
+    elif result.outcome is Outcome.ALREADY:
+        log.info("✅ 成功结束会话！会话此前已结束 | %s", _who(attempt))
+    elif result.outcome is Outcome.NOT_HUMAN:
+        log.info("📊 当前会话状态: 无需结束会话 | %s", _who(attempt))
+    else:
+        code = result.error.errcode if result.error else 0
+        log.warning(
+            "❌ 结束会话失败 | outcome=%s errcode=%d | %s | %s", result.outcome, code, result.error or "", _who(attempt)
+        )

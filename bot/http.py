@@ -1,0 +1,171 @@
+"""The one outgoing session of the process: JSON in and out, a time limit on every call, nothing secret in any failure.
+
+Tokens, secrets and webhook keys travel in query strings. aiohttp puts whole URLs into its exceptions, so its words are
+never passed on: every failure is told again in words chosen here, and raised with no cause and no context.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+from aiohttp import (
+    ClientConnectorError,
+    ClientError,
+    ClientSession,
+    ClientTimeout,
+    ClientWebSocketResponse,
+    ConnectionTimeoutError,
+    DummyCookieJar,
+    InvalidURL,
+    TCPConnector,
+)
+from yarl import URL
+
+from bot.errors import WeComUnavailable
+
+CALL_SECONDS = 5.0
+CONNECT_SECONDS = 3.0
+CONNECTIONS = 64
+CONNECTIONS_PER_HOST = 16  # WeCom answers 45033 to too many calls at once; waiting for a turn here is cheaper
+# Idle connections are closed by us before the server does it. A POST written to a connection that the server has just
+# closed fails with an unknown outcome, and aiohttp repeats only GET by itself.
+KEEP_ALIVE_SECONDS = 15.0
+
+_NOT_SENT = (ClientConnectorError, ConnectionTimeoutError, InvalidURL)
+
+
+class Http:
+    """Owns the session: opened in the running loop by the first call, closed once by `close` or `async with`."""
+
+    def __init__(self, *, connections_per_host: int = CONNECTIONS_PER_HOST) -> None:
+        self._connections_per_host = connections_per_host
+        self._session: ClientSession | None = None
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Break what is still under way. Idempotent; a call made afterwards raises `WeComUnavailable`."""
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
+
+    async def json(
+        self,
+        method: str,
+        url: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        seconds: float = CALL_SECONDS,
+        endpoint: str = "",
+    ) -> dict[str, Any]:
+        """The JSON object a server answers with; secrets belong in `query`, never in `url`.
+
+        Raises `WeComUnavailable` on any network failure, when `seconds` have passed in total, on HTTP 5xx, and when
+        the answer is no JSON object. `endpoint` names the call in the exception; the path of `url` if not given.
+        """
+        data = None if body is None else encode(body)
+        headers = None if data is None else {"Content-Type": "application/json"}
+        status, answer = await self.request(
+            method, url, query=query, data=data, headers=headers, seconds=seconds, endpoint=endpoint
+        )
+        if status >= 500:
+            raise WeComUnavailable(endpoint or _path(url), f"HTTP {status}")
+        payload = decode(answer)
+        if not isinstance(payload, dict):
+            raise WeComUnavailable(endpoint or _path(url), f"HTTP {status} with an answer that is no JSON object")
+        return payload
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float = CALL_SECONDS,
+        endpoint: str = "",
+    ) -> tuple[int, bytes]:
+        """Status and body, whatever they are; redirects are not followed, they would carry the query elsewhere.
+
+        Raises `WeComUnavailable` on network failures and when `seconds` have passed.
+        """
+        endpoint = endpoint or _path(url)
+        timeout = ClientTimeout(total=seconds, connect=min(CONNECT_SECONDS, seconds * 0.75))
+        session = self._open(endpoint)
+        try:
+            async with session.request(
+                method, url, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                return response.status, await response.read()
+        except (ClientError, TimeoutError, OSError, ValueError) as error:
+            failure = WeComUnavailable(endpoint, _why(error, seconds), sent=not isinstance(error, _NOT_SENT))
+        # Outside the except clause: a context would keep aiohttp's exception, and with it the URL, reachable.
+        raise failure
+
+    async def ws_connect(self, url: str, **options: Any) -> ClientWebSocketResponse:
+        """`ClientSession.ws_connect` on the shared session; aiohttp's exceptions come through as they are."""
+        socket: ClientWebSocketResponse = await self._open(_path(url)).ws_connect(url, **options)
+        return socket
+
+    def _open(self, endpoint: str) -> ClientSession:
+        if self._closed:
+            raise WeComUnavailable(endpoint, "the bot is stopping", sent=False)
+        if self._session is None:
+            self._session = ClientSession(
+                connector=TCPConnector(
+                    limit=CONNECTIONS,
+                    limit_per_host=self._connections_per_host,
+                    keepalive_timeout=KEEP_ALIVE_SECONDS,
+                ),
+                timeout=ClientTimeout(total=2 * CALL_SECONDS, connect=CONNECT_SECONDS),
+                cookie_jar=DummyCookieJar(),
+            )
+        return self._session
+
+
+def encode(body: Any) -> bytes:
+    """JSON as UTF-8; half a surrogate pair, which phones do send, becomes a question mark."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def decode(answer: bytes) -> Any:
+    """JSON, or None. One odd character in one customer's message must not make a whole page unreadable.
+
+    So bad UTF-8 is replaced, control characters are let through, and lone surrogates (as `\\ud83d` escapes, which no
+    database takes) become question marks.
+    """
+    try:
+        value = json.loads(answer.decode("utf-8", "replace"), strict=False)
+        if b"\\ud" in answer or b"\\uD" in answer:
+            value = json.loads(encode(value))
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def _path(url: str) -> str:
+    try:
+        return URL(url).path
+    except ValueError:
+        return "?"
+
+
+def _why(error: Exception, seconds: float) -> str:
+    match error:
+        case ClientConnectorError():
+            return f"cannot connect to {error.host}: {error.os_error or type(error).__name__}"
+        case ConnectionTimeoutError():
+            return "no connection in time"
+        case TimeoutError():
+            return f"no answer within {seconds:g} s"
+        case _:
+            return f"the connection broke ({type(error).__name__})"

@@ -1,0 +1,204 @@
+"""One loop per kf account: page, store with the cursor in one transaction, hand on what follows from it.
+
+A callback is only a hint that an account has news. Any number of hints while a sync runs fold into one more run, with
+the newest token. https://developer.work.weixin.qq.com/document/path/94670
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from bot import sessions
+from bot.errors import KfbotError, RateLimited, StorageError, SyncTokenExpired, WeComError
+from bot.model import KfItem, SyncPage
+from bot.ports import AccountState, Clock, Committed, KfApi, SyncStore
+from bot.sessions import Session
+from bot.states import SESSION_LIFETIME
+
+log = logging.getLogger("kfbot.sync")
+
+TOKEN_LIFE = 590.0  # seconds; WeCom says ten minutes
+PAUSE_AFTER_LIMIT = 60.0  # seconds WeCom blocks after 45009
+RETRY = 5.0  # seconds until a failed sync is tried again, doubled up to RETRY_MOST
+RETRY_MOST = 60.0
+
+# What follows a page, given what it brought; runs in the account's own loop, so it must not wait long.
+Follow = Callable[[Committed], Awaitable[None]]
+TokenLess = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Line:
+    """One account's loop. `wanted` grows with each hint; a run that saw the newest number may stop."""
+
+    open_kfid: str
+    wanted: int = 0
+    token: str = ""
+    token_at: float = 0.0
+    awake: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class KfSync:
+    def __init__(
+        self,
+        kf: KfApi,
+        store: SyncStore,
+        clock: Clock,
+        follow: Follow,
+        token_less_turn: TokenLess,
+        *,
+        keep_text: bool,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        observe: Callable[[str, int], None] = lambda what, count: None,
+    ) -> None:
+        """`token_less_turn` waits until a call without a token keeps WeCom's limit (about 10 a minute for all)."""
+        self._kf, self._store, self._clock = kf, store, clock
+        self._follow, self._token_less_turn = follow, token_less_turn
+        self._keep_text, self._sleep, self._observe = keep_text, sleep, observe
+        self._lines: dict[str, _Line] = {}
+        self._closed = False
+
+    def wake(self, open_kfid: str, token: str = "") -> None:
+        """There may be news. Returns at once; safe to call any number of times."""
+        if self._closed:
+            return
+        line = self._lines.setdefault(open_kfid, _Line(open_kfid))
+        line.wanted += 1
+        if token:
+            line.token, line.token_at = token, self._clock.now()
+        line.awake.set()
+        if line.task is None or line.task.done():
+            line.task = asyncio.create_task(self._run(line), name=f"sync {open_kfid}")
+
+    def wake_all(self, accounts: Iterable[str]) -> None:
+        for open_kfid in accounts:
+            self.wake(open_kfid)
+
+    async def stop(self) -> None:
+        """Finish the transaction under way, then end every loop."""
+        self._closed = True
+        tasks = [line.task for line in self._lines.values() if line.task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, line: _Line) -> None:
+        """Sync until no hint is newer than the last run, with growing pauses after failures."""
+        pause = RETRY
+        while not self._closed:
+            seen = line.wanted
+            line.awake.clear()
+            try:
+                await self.sync(line.open_kfid, line)
+                pause = RETRY
+            except asyncio.CancelledError:
+                raise
+            except Exception as failed:
+                await self._failed(line, failed)
+                await self._rest(line, PAUSE_AFTER_LIMIT if isinstance(failed, RateLimited) else pause)
+                pause = min(pause * 2, RETRY_MOST)
+                continue
+            if line.wanted == seen:
+                return
+
+    async def _rest(self, line: _Line, seconds: float) -> None:
+        """Pause after a failure; a fresh callback token is a good reason to try at once."""
+        had = line.token
+        resting = asyncio.ensure_future(self._sleep(seconds))
+        try:
+            while not resting.done():
+                line.awake.clear()
+                waking = asyncio.ensure_future(line.awake.wait())
+                await asyncio.wait({resting, waking}, return_when=asyncio.FIRST_COMPLETED)
+                waking.cancel()
+                if line.token and line.token != had:
+                    return
+        finally:
+            resting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await resting
+
+    async def _failed(self, line: _Line, failed: Exception) -> None:
+        if isinstance(failed, KfbotError):
+            log.warning("sync failed | account=%s %s", line.open_kfid, failed)
+        else:
+            log.error("sync failed | account=%s", line.open_kfid, exc_info=failed)
+        self._observe("failed", 1)
+        with contextlib.suppress(StorageError):
+            await self._store.fail(line.open_kfid, str(failed) or type(failed).__name__)
+
+    async def sync(self, open_kfid: str, line: _Line | None = None) -> None:
+        """Read to the end. Raises WeComError, StorageError, or KfbotError for a cursor that does not move."""
+        line = line or _Line(open_kfid)
+        account = await self._store.begin(open_kfid, self._clock.now())
+        cursor = account.cursor or ""
+        committing: asyncio.Task[Committed] | None = None
+        try:
+            while True:
+                page = await self._page(line, cursor)
+                if committing is not None:  # the page before is written while this one travels
+                    await self._handed_on(await committing)
+                stuck = page.has_more and page.next_cursor in ("", cursor)
+                committing = asyncio.create_task(self._commit(account, page))
+                cursor = page.next_cursor or cursor
+                if stuck:
+                    raise KfbotError(f"the cursor of {open_kfid} does not move although WeCom says there is more")
+                if not page.has_more:
+                    break
+        finally:
+            if committing is not None:
+                await self._handed_on(await asyncio.shield(committing))
+        if account.cold:
+            await self._finish_history(open_kfid)
+
+    async def _page(self, line: _Line, cursor: str) -> SyncPage:
+        """With the newest token while it lives, else without one, in turn with every other such call."""
+        if line.token and self._clock.now() - line.token_at < TOKEN_LIFE:
+            token = line.token
+            try:
+                return await self._kf.sync(line.open_kfid, cursor, token)
+            except SyncTokenExpired:
+                if line.token == token:
+                    line.token = ""
+                if line.token:
+                    return await self._page(line, cursor)
+        await self._token_less_turn()
+        return await self._kf.sync(line.open_kfid, cursor)
+
+    async def _commit(self, account: AccountState, page: SyncPage) -> Committed:
+        now = self._clock.now()
+        live_from = account.live_from if account.live_from is not None else 0.0
+
+        def decide(loaded: dict[str, Session], items: list[KfItem]) -> None:
+            for item in items:
+                session = loaded.get(item.external_userid)
+                if session is None:
+                    continue
+                if item.send_time < live_from:
+                    sessions.remember(session, item)
+                else:
+                    sessions.follow(session, item, now, keep_text=self._keep_text)
+
+        committed = await self._store.commit(account.open_kfid, page, decide, now)
+        self._observe("items", len(committed.fresh))
+        if committed.parked:
+            log.error("items parked | account=%s count=%d", account.open_kfid, committed.parked)
+            self._observe("parked", committed.parked)
+        return committed
+
+    async def _handed_on(self, committed: Committed) -> None:
+        try:
+            await self._follow(committed)
+        except WeComError as passing:
+            log.warning("after sync: %s", passing)
+
+    async def _finish_history(self, open_kfid: str) -> None:
+        now = self._clock.now()
+        marked = await self._store.finish_history(open_kfid, now - SESSION_LIFETIME, now)
+        log.info("history read | account=%s sessions to look at: %d", open_kfid, marked)
+        await self._follow(Committed([], [], 0))

@@ -1,0 +1,46 @@
+"""What `/metrics` shows, as Prometheus text. Names are an interface: only add."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """One registry a process, so that tests may have many."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.callbacks = Counter(
+            "kfbot_callbacks", "Callbacks from WeCom by outcome", ["outcome"], registry=self.registry
+        )
+        self.wecom = Histogram(
+            "kfbot_wecom_seconds", "Calls to WeCom", ["endpoint", "outcome"], buckets=SECONDS, registry=self.registry
+        )
+        self.commands = Histogram(
+            "kfbot_command_seconds", "Group commands", ["command", "outcome"], buckets=SECONDS, registry=self.registry
+        )
+        self.sync = Counter("kfbot_sync", "Items of the message stream", ["what"], registry=self.registry)
+        self.channel = Counter("kfbot_channel", "Events of the group channel", ["event"], registry=self.registry)
+        self.jobs = Counter("kfbot_job_runs", "Scheduled jobs by outcome", ["job", "outcome"], registry=self.registry)
+        self.open = Gauge("kfbot_open_handoffs", "Open handoffs", ["status"], registry=self.registry)
+        self.ready = Gauge("kfbot_ready", "1 when /readyz says so", registry=self.registry)
+
+    def observe_call(self, endpoint: str, outcome: str, seconds: float) -> None:
+        self.wecom.labels(endpoint, outcome).observe(seconds)
+
+    def observe_command(self, command: str, outcome: str, seconds: float) -> None:
+        self.commands.labels(command, outcome).observe(seconds)
+
+    def observe_sync(self, what: str, count: int) -> None:
+        self.sync.labels(what).inc(count)
+
+    def observe_channel(self, event: str) -> None:
+        self.channel.labels(event).inc()
+
+    def observe_job(self, job: str, outcome: str) -> None:
+        self.jobs.labels(job, outcome).inc()
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)

@@ -1,0 +1,249 @@
+"""What the domain and the flows need from outside, as Protocols. Adapters and tests' fakes keep the same promises."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from bot.model import (
+    Card,
+    CardTap,
+    GroupMessage,
+    Handoff,
+    HandoffEvent,
+    KfAccount,
+    KfItem,
+    Message,
+    Operator,
+    Servicer,
+    ServiceState,
+    SessionKey,
+    StateReading,
+    SyncPage,
+)
+from bot.sessions import Ending, Session
+
+T = TypeVar("T")
+
+MessageHandler = Callable[[GroupMessage], Awaitable[None]]
+TapHandler = Callable[[CardTap], Awaitable[None]]
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds since the epoch, UTC. May jump; durations that matter to safety use the loop's own time."""
+
+
+class KfApi(Protocol):
+    """WeCom's 微信客服 API. Every call raises `WeComError` or one of its kinds; each has a time limit of its own.
+
+    Reads are repeated with back-off on -1, 45033 and network failures. `trans` and the sends are not idempotent by
+    themselves: they are repeated only when the request certainly did not take effect, and otherwise raise
+    `WeComUnavailable` with `sent=True`, which means *unknown until read back*.
+    """
+
+    async def accounts(self) -> list[KfAccount]: ...
+
+    async def servicers(self, open_kfid: str) -> list[Servicer]: ...
+
+    async def nicknames(self, external_userids: Iterable[str]) -> dict[str, str]:
+        """Nicknames of customers seen in the last 48 h; others are missing from the answer. 100 ids a call."""
+
+    async def state(self, key: SessionKey) -> StateReading: ...
+
+    async def trans(self, key: SessionKey, target: ServiceState, servicer_userid: str | None = None) -> str:
+        """Move a session; returns the `msg_code`, or an empty string where WeCom gives none."""
+
+    async def sync(self, open_kfid: str, cursor: str, token: str = "", limit: int = 1000) -> SyncPage:
+        """One page. With neither cursor nor token: from the oldest retained item (3 days), strictly rate limited."""
+
+    async def send(self, key: SessionKey, message: Message, msgid: str) -> str:
+        """To a customer in state 0 or 1. `msgid`: 1..32 of [0-9a-zA-Z_-], the same for every repetition."""
+
+    async def send_on_event(self, code: str, message: Message, msgid: str) -> str:
+        """Spend a single-use code. Repeating with the same code cannot reach the customer twice."""
+
+
+class GroupChannel(Protocol):
+    """Where staff talk to the bot. One file a channel in bot/channels/.
+
+    `send` and `reply` return when the other side has acknowledged, and raise `ChannelError` when it has not; they
+    keep the vendor's limits per chat by waiting for their turn.
+    """
+
+    name: str
+
+    @property
+    def ready(self) -> bool: ...
+
+    @property
+    def problem(self) -> str:
+        """Empty, or why the channel is not ready, in one line for `/readyz` and `check`."""
+
+    async def start(self, on_message: MessageHandler, on_tap: TapHandler) -> None:
+        """Begin to connect in the background; returns at once. Handlers may be slow: they run in tasks of their own."""
+
+    async def stop(self) -> None: ...
+
+    async def reply(self, to: GroupMessage, markdown: str) -> None:
+        """Answer a message; falls back to `send` when the message's own window or connection is gone."""
+
+    async def send(self, chat_id: str, is_group: bool, markdown: str) -> None: ...
+
+    async def send_card(self, chat_id: str, is_group: bool, card: Card) -> None:
+        """Raises `CardRefused` where the chat takes no cards."""
+
+    async def update_card(self, tap: CardTap, card: Card) -> None:
+        """Only in answer to a tap, within 5 s of it, with the tap's own task_id. Goes ahead of everything queued."""
+
+
+# -- stores: what is kept. Everything may be asked twice; nothing is counted twice.
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEnding:
+    """An intention that nobody has settled, and where to tell the outcome (`chat_id` empty: nowhere)."""
+
+    ending: Ending
+    key: SessionKey
+    chat_id: str
+    is_group: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    handoff: Handoff
+    code: str
+    state: str
+    msgid: str
+    expires_at: float
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCounts:
+    open_kfid: str
+    name: str
+    queued: int
+    human: int
+    waiting: int
+    oldest_wait: float | None  # waiting_since of the customer who waits longest
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """`live_from`: items sent before it are history. `cold`: history has not been read to its end yet."""
+
+    open_kfid: str
+    name: str
+    cursor: str | None
+    live_from: float | None
+    cold: bool
+    synced_at: float | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a page brought: items not seen before, and the sessions they changed, already written."""
+
+    fresh: list[KfItem]
+    sessions: list[Session]
+    parked: int
+
+
+# Given the sessions of one account by external_userid and the new items in order, changes the sessions. Pure.
+Decide = Callable[[dict[str, Session], list[KfItem]], None]
+
+
+class Ledger(Protocol):
+    """Sessions, handoffs, their append-only log, intentions to end, closing messages. See storage/ledger.py."""
+
+    keep_text: bool
+
+    async def session(self, key: SessionKey) -> Session: ...
+    async def change(
+        self, key: SessionKey, decide: Callable[[Session], T], now: float, *, durable: bool = False
+    ) -> T: ...
+    async def open_ending(
+        self,
+        key: SessionKey,
+        decide: Callable[[Session], None],
+        operator: Operator,
+        via: str,
+        reason: str,
+        now: float,
+        lease: float,
+        notify: tuple[str, bool] | None,
+    ) -> tuple[Handoff | None, Ending | None, bool]: ...
+    async def settle_ending(
+        self,
+        key: SessionKey,
+        ending_id: int,
+        state: str,
+        outcome: str,
+        errcode: int,
+        now: float,
+        decide: Callable[[Session], T],
+    ) -> T: ...
+    async def take_ending(self, ending_id: int, now: float, lease: float) -> bool: ...
+    async def release_ending(self, ending_id: int, until: float, errcode: int) -> None: ...
+    async def due_endings(self, now: float, limit: int = 100) -> list[PendingEnding]: ...
+    async def take_closing(self, handoff_id: int, now: float) -> Closing | None: ...
+    async def settle_closing(
+        self,
+        handoff: Handoff,
+        state: str,
+        errcode: int,
+        error: str,
+        decide: Callable[[Session], None],
+        now: float,
+    ) -> None: ...
+    async def due_closings(self) -> list[int]: ...
+    async def recover_closings(self) -> None: ...
+    async def closing_state(self, handoff_id: int) -> str: ...
+    async def due_checks(self, now: float, limit: int) -> list[SessionKey]: ...
+    async def next_check(self) -> float | None: ...
+    async def handoff(self, handoff_id: int) -> Handoff | None: ...
+    async def open_handoff(self, key: SessionKey) -> Handoff | None: ...
+    async def open_by_prefix(self, prefix: str, limit: int = 10) -> list[Handoff]: ...
+    async def sessions_by_prefix(self, prefix: str, limit: int = 10) -> list[SessionKey]: ...
+    async def open_handoffs(self, kind: str = "", limit: int = 10, offset: int = 0) -> list[Handoff]: ...
+    async def count_open(self, kind: str = "") -> int: ...
+    async def counts(self) -> list[AccountCounts]: ...
+    async def history(self, key: SessionKey | None = None, limit: int = 10) -> list[Handoff]: ...
+    async def events(self, handoff_id: int) -> list[HandoffEvent]: ...
+
+
+class SyncStore(Protocol):
+    """Accounts, cursors, and every item once. See storage/sync_store.py."""
+
+    async def accounts(self) -> list[AccountState]: ...
+    async def know_accounts(self, accounts: Iterable[KfAccount]) -> None: ...
+    async def begin(self, open_kfid: str, now: float) -> AccountState: ...
+    async def commit(self, open_kfid: str, page: SyncPage, decide: Decide, now: float) -> Committed: ...
+    async def finish_history(self, open_kfid: str, since: float, now: float) -> int: ...
+    async def fail(self, open_kfid: str, error: str) -> None: ...
+
+
+class People(Protocol):
+    """Names of customers, and servicers with their reception status. See storage/people.py."""
+
+    async def nicknames(self, external_userids: Iterable[str]) -> dict[str, str]: ...
+    async def save_nicknames(self, names: Mapping[str, str], now: float) -> None: ...
+    async def save_servicers(self, open_kfid: str, servicers: Iterable[Servicer], now: float) -> None: ...
+    async def servicer_changed(
+        self, open_kfid: str, userid: str, receiving: bool, suspended: bool, now: float
+    ) -> None: ...
+
+
+class Chats(Protocol):
+    """Paired groups, and every group message once. See storage/chats.py."""
+
+    async def paired(self) -> list[str]: ...
+    async def pair(self, chat_id: str, userid: str, now: float) -> None: ...
+    async def claim(self, message: GroupMessage | CardTap, command: str, text: str, now: float) -> int | None: ...
+    async def settle(self, command_id: int, outcome: str, seconds: float, incident: str = "") -> None: ...
+    async def recall(self, key: str) -> str: ...
+    async def keep(self, facts: Iterable[tuple[str, str]]) -> None: ...

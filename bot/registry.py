@@ -1,0 +1,191 @@
+"""Commands: what they declare, what they get. The signature is the grammar, the first docstring line the English help.
+
+    @command("end", "结束", role=Role.AGENT)
+    async def end(ctx: Context, customer: Target, reason: Rest = Rest("")) -> str:
+        '''End a session with a human.'''
+
+A parameter without a default is required. `Target` is a customer by id, unique prefix, handoff number or quoted alert;
+`Rest` takes what is left of the line; `int` a positive number; a Literal one of its words.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import types
+import typing
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Literal, NewType, Protocol, Union, get_args, get_origin, get_type_hints
+
+from bot import replies
+from bot.ending import EndResult
+from bot.errors import KfbotError
+from bot.handoffs import Handoffs
+from bot.model import GroupMessage, Handoff, Operator, SessionKey
+from bot.ports import Ledger, People
+from bot.wording import Words
+
+Rest = NewType("Rest", str)
+
+
+class Role(IntEnum):
+    VIEWER = 0
+    AGENT = 1
+    ADMIN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A customer somebody named. `handoff`: the one named by number, else the open one, else None."""
+
+    key: SessionKey
+    handoff: Handoff | None
+    nickname: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What `/status` says of the bot itself. `problems` are ready sentences in the chat's language."""
+
+    version: str
+    uptime: float
+    problems: tuple[str, ...]
+
+
+class Desk(Protocol):
+    """What the composition root lends to commands beyond the domain."""
+
+    async def health(self) -> Health: ...
+
+    async def pair(self, message: GroupMessage, code: str) -> bool:
+        """True when the code was right and the chat is paired now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """All a command may use. `say` is the wording in the group's language; `now` the time the message came."""
+
+    message: GroupMessage
+    role: Role
+    operator: Operator
+    now: float
+    say: Words
+    commands: Registry
+    handoffs: Handoffs
+    ledger: Ledger
+    people: People
+    desk: Desk
+
+    async def nicknames(self, handoffs: Iterable[Handoff]) -> dict[str, str]:
+        return await self.people.nicknames({handoff.external_userid for handoff in handoffs})
+
+    def tell_end(self, result: EndResult, nickname: str) -> str:
+        return replies.end_result(self.say, result, nickname, self.now)
+
+
+Run = Callable[..., Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """`kind`: target, rest, number, choice or word. `choices` only for choice."""
+
+    name: str
+    kind: str
+    required: bool
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    name: str
+    aliases: tuple[str, ...]
+    role: Role
+    run: Run
+    parameters: tuple[Parameter, ...]
+    summary: str
+    anywhere: bool  # also in groups that are not paired and by people without a role
+
+    def usage(self, say: Words) -> str:
+        words = [self._word(parameter, say) for parameter in self.parameters]
+        return " ".join([f"/{self.name}", *words])
+
+    def help(self, say: Words) -> str:
+        """The first docstring line in English; the Chinese one stands in the wording, under the command's name."""
+        return self.summary if say.lang == "en" else say(f"help.{self.name}")
+
+    @staticmethod
+    def _word(parameter: Parameter, say: Words) -> str:
+        word = "|".join(parameter.choices) or say(f"parameter.{parameter.name}")
+        return word if parameter.required else f"[{word}]"
+
+
+def command(name: str, *aliases: str, role: Role = Role.VIEWER, anywhere: bool = False) -> Callable[[Run], Command]:
+    """Declare a command. Raises TypeError at import when the signature is not of the grammar above."""
+
+    def declare(run: Run) -> Command:
+        summary = (inspect.getdoc(run) or "").partition("\n")[0]
+        if not summary:
+            raise TypeError(f"command {name}: the first docstring line is its help, and it is missing")
+        return Command(name, aliases, role, run, tuple(_parameters(name, run)), summary, anywhere)
+
+    return declare
+
+
+def _parameters(name: str, run: Run) -> Iterator[Parameter]:
+    hints = get_type_hints(run)
+    declared = list(inspect.signature(run).parameters.values())
+    for parameter in declared[1:]:
+        kind, choices = _kind(hints[parameter.name])
+        if not kind:
+            raise TypeError(f"command {name}: parameter {parameter.name} is of no known kind")
+        yield Parameter(parameter.name, kind, parameter.default is inspect.Parameter.empty, choices)
+
+
+def _kind(hint: Any) -> tuple[str, tuple[str, ...]]:
+    if get_origin(hint) in (Union, types.UnionType):
+        hint = next(option for option in get_args(hint) if option is not type(None))
+    if get_origin(hint) is Literal:
+        return "choice", tuple(choice for choice in get_args(hint) if choice)
+    kinds: Mapping[Any, str] = {Target: "target", Rest: "rest", int: "number", str: "word"}
+    return kinds.get(hint, ""), ()
+
+
+class Registry:
+    """Every command by name and alias, case-blind. A clash of names fails at start and names both places."""
+
+    def __init__(self, commands: Iterable[Command]) -> None:
+        self._by_word: dict[str, Command] = {}
+        self._commands = sorted(commands, key=lambda each: (each.anywhere, each.name))
+        for each in self._commands:
+            for word in (each.name, *each.aliases):
+                self._add(word.casefold(), each)
+
+    def _add(self, word: str, each: Command) -> None:
+        other = self._by_word.get(word)
+        if other is not None:
+            places = f"{_place(other)} and {_place(each)}"
+            raise KfbotError(f"two commands are called {word}: {places}")
+        self._by_word[word] = each
+
+    def __iter__(self) -> Iterator[Command]:
+        return iter(self._commands)
+
+    def find(self, word: str) -> Command | None:
+        return self._by_word.get(word.casefold())
+
+    def unknown(self, word: str, role: Role, say: Words) -> str:
+        """What to answer to a word that is no command: the nearest names that the asker may run."""
+        words = [name for each in self.allowed(role) for name in (each.name, *each.aliases)]
+        near = difflib.get_close_matches(word.casefold(), words, n=3, cutoff=0.5)
+        hint = say("unknown.near", near=" ".join(f"`/{name}`" for name in near)) if near else say("unknown.help")
+        return f"{say('unknown.command', name=say.plain(word, 32))}{hint}"
+
+    def allowed(self, role: Role) -> list[Command]:
+        return [each for each in self._commands if each.role <= role]
+
+
+def _place(each: Command) -> str:
+    return inspect.getsourcefile(typing.cast(Any, each.run)) or each.name

@@ -1,0 +1,111 @@
+"""Trouble on demand: what should go wrong with which call, and how often. Pure.
+
+Targets: an API path without /cgi-bin/ ("kf/send_msg", "gettoken", "webhook/send"), a long-connection
+command ("aibot_send_msg", "ping"), what is pushed to the bot ("callback", "aibot_msg_callback",
+"aibot_event_callback"), or "*" (every path and command).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+PUSHES = ("callback", "aibot_msg_callback", "aibot_event_callback")
+COMMANDS = (
+    "ping",
+    "aibot_subscribe",
+    "aibot_respond_msg",
+    "aibot_respond_welcome_msg",
+    "aibot_respond_update_msg",
+    "aibot_send_msg",
+    "aibot_upload_media_init",
+    "aibot_upload_media_chunk",
+    "aibot_upload_media_finish",
+)
+PATHS = (
+    "gettoken",
+    "kf/account/list",
+    "kf/servicer/list",
+    "kf/customer/batchget",
+    "kf/service_state/get",
+    "kf/service_state/trans",
+    "kf/sync_msg",
+    "kf/send_msg",
+    "kf/send_msg_on_event",
+    "media/upload",
+    "media/get",
+    "webhook/send",
+    "webhook/upload_media",
+    "aibot/response",
+)
+
+CALL_KINDS = ("errcode", "delay", "reset_before", "reset_after", "http", "garbage", "no_answer")
+SEND_KINDS = ("fail_later",)
+PAGE_KINDS = ("empty_page", "stuck_cursor", "repeat_page", "forget_cursor")
+PUSH_KINDS = ("lose", "duplicate", "delay")
+
+
+def kinds_for(target: str) -> tuple[str, ...]:
+    """What can go wrong with this target; ValueError for one that does not exist."""
+    if target in PUSHES:
+        return PUSH_KINDS
+    if target not in (*PATHS, *COMMANDS, "*"):
+        raise ValueError(f"no such target: {target}")
+    more = {"kf/sync_msg": PAGE_KINDS, "kf/send_msg": SEND_KINDS}
+    return CALL_KINDS + more.get(target, ())
+
+
+@dataclass(slots=True)
+class Fault:
+    """`errcode` also carries the HTTP status (http) and the fail_type (fail_later). `times` None: until cleared.
+
+    errcode: refuse, nothing happens. delay: `seconds` first. reset_before / reset_after: cut the connection
+    without an answer, before / after the effect. http: answer this status, nothing happens. garbage: effect,
+    then an answer that is not JSON. no_answer: effect, and silence (long connection). fail_later: accept,
+    then report msg_send_fail. empty_page: no items, has_more 1, cursor unmoved. stuck_cursor: items, but the
+    cursor that came in. repeat_page: items, a new cursor, the same items again. forget_cursor: from the oldest.
+    lose / duplicate: a push.
+    """
+
+    target: str
+    kind: str
+    errcode: int = 0
+    seconds: float = 0.0
+    times: int | None = 1
+
+
+class Faults:
+    def __init__(self) -> None:
+        self._active: dict[str, list[Fault]] = {}
+
+    def add(self, fault: Fault) -> None:
+        fault.target = fault.target.removeprefix("/").removeprefix("cgi-bin/")
+        kinds = kinds_for(fault.target)
+        if fault.kind not in kinds:
+            raise ValueError(f"kind is one of {', '.join(kinds)}")
+        self._active.setdefault(fault.target, []).append(fault)
+
+    def clear(self, target: str = "") -> None:
+        """All faults, or those of one target."""
+        if target:
+            self._active.pop(target, None)
+        else:
+            self._active.clear()
+
+    def take(self, target: str) -> list[Fault]:
+        """What strikes this call; each one's `times` is used up by one."""
+        if not self._active:
+            return []
+        everywhere = [] if target in PUSHES else self._strike("*")
+        return [*self._strike(target), *everywhere]
+
+    def _strike(self, target: str) -> Iterator[Fault]:
+        faults = self._active.get(target, [])
+        for fault in list(faults):
+            if fault.times is not None:
+                fault.times -= 1
+                if fault.times <= 0:
+                    faults.remove(fault)
+            yield fault
+
+
+def struck(faults: list[Fault], kind: str) -> Fault | None:
+    return next((fault for fault in faults if fault.kind == kind), None)

@@ -1,0 +1,137 @@
+// Middle pane: the internal group where staff and the bot talk.
+
+import { $, avatar, composer, fillSelect, h, icon, setText } from './dom.js';
+import { card } from './card.js';
+import { linked } from './chat.js';
+import { messageList } from './list.js';
+import { markdown } from './markdown.js';
+import { nameOf } from './people.js';
+import { language, t } from './words.js';
+
+const CUSTOMER = /^wm[\w-]{2,}(?:…|\.\.\.)?$/;
+const COMMAND = /^(?:[@＠]\S+\s+)?[/／]\S/;
+const PICTURE = /^data:image\/(?:png|jpeg|gif|webp);base64,/;
+
+export function groupPane(ctx) {
+  const pane = $('#pane-group');
+  const input = $('#group-input');
+  const view = { chatid: null, member: null, quote: null, updated: new Set() };
+
+  const group = () => ctx.state().groups.find((one) => one.chatid === view.chatid);
+  const mention = () => `@${ctx.state().bot.name}`;
+  const mentions = (text) => text.replaceAll('＠', '@').includes(mention());
+  const needsMention = () => group()?.kind === 'group';
+
+  function fill(command) {
+    const text = command.trim();
+    setText(input, needsMention() && !/^[@＠]/.test(text) ? `${mention()} ${text}` : text);
+  }
+
+  function insertId(id) {
+    const clean = id.replace(/(?:…|\.\.\.)$/, '');
+    if (!input.value.trim() || input.value.trim() === mention()) return fill(`/end ${clean}`);
+    setText(input, `${input.value.trimEnd()} ${clean}`);
+  }
+
+  // What a click on inline code does: a command goes into the input, a customer id is added to it.
+  function code(text) {
+    if (COMMAND.test(text) && !text.includes('\n')) return () => fill(text);
+    if (CUSTOMER.test(text)) return () => insertId(text);
+    return null;
+  }
+
+  const hooks = { code, name: (id) => nameOf(ctx.state(), id), get codeHint() { return t('insert'); } };
+
+  function speaker(message) {
+    if (message.from === 'bot') return { name: ctx.state().bot.name, badge: t('bot'), face: avatar('', '', 'bot') };
+    if (message.from === 'webhook') return { name: message.by || t('webhook'), badge: t('webhook'), face: avatar('', '', 'bot') };
+    const name = nameOf(ctx.state(), message.by);
+    return { name, badge: '', face: avatar(message.by, name) };
+  }
+
+  function summary(message) {
+    return (message.card?.main_title?.title || message.text || t(message.image ? 'image' : 'card')).slice(0, 120);
+  }
+
+  function setQuote(quote) {
+    view.quote = quote;
+    $('#group-quote').hidden = !quote;
+    $('#group-quote-text').textContent = quote ? t('quoteOf', { who: quote.who }) + quote.text : '';
+    if (quote) {
+      if (!input.value && needsMention()) input.value = `${mention()} `;
+      setText(input, input.value);
+    }
+  }
+
+  function spoken(text) {
+    const name = mention();
+    return linked(text).flatMap((part) => (typeof part !== 'string' ? [part] : part.split(name).flatMap((piece, index) => (
+      index ? [h('span', { class: 'mention' }, name), piece] : [piece]))));
+  }
+
+  function content(message, flash) {
+    if (message.card) {
+      const tap = async (key) => {
+        ctx.coach.acted();
+        return ctx.act('group/tap', { chatid: view.chatid, userid: view.member, message_id: message.id, key });
+      };
+      return card(message.card, { tap, code, updated: view.updated.has(message.id), flash });
+    }
+    if (message.image && PICTURE.test(message.image)) {
+      const show = () => { $('#picture img').src = message.image; $('#picture').showModal(); };
+      return h('button', { type: 'button', class: 'picture', 'aria-label': t('image'), on: { click: show } }, h('img', { src: message.image, alt: t('image') }));
+    }
+    const rich = ['markdown', 'stream'].includes(message.msgtype);
+    return h('div', { class: 'bubble' }, message.quote && h('blockquote', { class: 'said' }, message.quote.text),
+      ...(rich ? [markdown(message.text ?? '', hooks)] : spoken(message.text)));
+  }
+
+  const list = messageList($('.log', pane), $('.jump', pane), (message, { previous, time }) => {
+    const { name, badge, face } = speaker(message);
+    const mine = message.from === 'member' && message.by === view.member;
+    const changed = Boolean(previous?.card) && JSON.stringify(previous.card) !== JSON.stringify(message.card);
+    if (changed) view.updated.add(message.id);
+    const quote = h('button', { type: 'button', class: 'quote-button', title: t('quote'), 'aria-label': `${t('quote')} ${name}`, data: { testid: 'quote-button' },
+      on: { click: () => setQuote({ id: message.id, who: name, text: summary(message) }) } }, icon('quote'));
+    return h('div', { class: `msg ${mine ? 'msg-mine' : 'msg-theirs'} msg-${message.from}`, data: { testid: 'group-message', id: message.id, from: message.from, type: message.msgtype } },
+      face,
+      h('div', { class: 'msg-body' },
+        !mine && h('span', { class: 'msg-name' }, name, badge && h('span', { class: 'badge' }, badge), h('time', {}, time)),
+        h('div', { class: 'msg-row', title: mine ? time : null }, content(message, changed), quote)));
+  });
+
+  async function say(text) {
+    ctx.coach.acted();
+    list.follow();
+    const sent = await ctx.act('group/message', { chatid: view.chatid, userid: view.member, text, ...(view.quote && { quote_id: view.quote.id }) });
+    if (sent) setQuote(null);
+    return sent;
+  }
+
+  const box = composer(input, $('#group-send'), say);
+  input.addEventListener('input', () => { $('#group-hint').hidden = !needsMention() || !input.value.trim() || mentions(input.value); });
+  $('#group-mention').addEventListener('click', () => setText(input, mentions(input.value) ? input.value : `${mention()} ${input.value}`));
+  for (const chip of pane.querySelectorAll('.chip[data-command]')) chip.addEventListener('click', () => fill(chip.dataset.command));
+  $('#group-quote-close').addEventListener('click', () => { setQuote(null); input.focus(); });
+  $('#group-member').addEventListener('change', (event) => { view.member = event.target.value; ctx.refresh(); });
+  $('#group-picker').addEventListener('change', (event) => { view.chatid = event.target.value; setQuote(null); ctx.refresh(); });
+
+  function update(state) {
+    if (!group()) view.chatid = state.groups[0]?.chatid ?? null;
+    const members = group()?.members ?? [];
+    if (!members.some((one) => one.userid === view.member)) view.member = members[0]?.userid ?? null;
+    fillSelect($('#group-picker'), state.groups.map((one) => [one.chatid, one.kind === 'single' ? `${one.name} · ${t('singleChat')}` : one.name]), view.chatid);
+    fillSelect($('#group-member'), members.map((one) => [one.userid, one.name]), view.member);
+    $('.playing .avatar', pane).replaceWith(avatar(view.member, nameOf(state, view.member)));
+    $('#group-size').textContent = group()?.kind === 'group' ? t('members', { n: members.length + 1 }) : '';
+    $('#group-mention').textContent = mention();
+    $('#group-mention').hidden = !needsMention();
+    $('#group-hint').textContent = t('noMention', { bot: state.bot.name });
+    input.placeholder = t('groupPlaceholder', { bot: state.bot.name });
+    input.disabled = !view.member;
+    box.refresh();
+    list.show(`${view.chatid}/${view.member}/${language()}`, group()?.messages ?? [], ctx.now(), 'emptyGroup');
+  }
+
+  return { update, fill, unread: () => (group()?.messages ?? []).filter((one) => one.from !== 'member').length };
+}

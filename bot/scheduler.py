@@ -1,0 +1,54 @@
+"""The table of periodic jobs, on APScheduler. A job that fails says so, and its next run still comes."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+log = logging.getLogger("kfbot.scheduler")
+
+Run = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`period` in seconds. A run that takes longer than its period delays the next; runs missed fold into one."""
+
+    name: str
+    period: float
+    run: Run
+
+
+class Scheduler:
+    def __init__(self, jobs: Iterable[Job], observe: Callable[[str, str], None]) -> None:
+        self._observe = observe
+        self._jobs = list(jobs)
+        self._timer = AsyncIOScheduler(timezone="UTC")
+
+    def start(self) -> None:
+        for job in self._jobs:
+            # A little jitter keeps jobs of one period, and bots of one corp, from calling in step.
+            trigger = IntervalTrigger(seconds=max(1, round(job.period)), jitter=min(1, job.period * random.random()))  # noqa: S311
+            self._timer.add_job(
+                self.run, trigger, args=[job], id=job.name, coalesce=True, max_instances=1, misfire_grace_time=None
+            )
+        self._timer.start()
+
+    def stop(self) -> None:
+        if self._timer.running:
+            self._timer.shutdown(wait=False)
+
+    async def run(self, job: Job) -> None:
+        """One run; never raises. Public, so that tests run jobs without a clock."""
+        try:
+            await job.run()
+        except Exception:
+            log.exception("job failed | job=%s", job.name)
+            self._observe(job.name, "failed")
+        else:
+            self._observe(job.name, "ok")

@@ -1,0 +1,123 @@
+"""aiohttp routes: request in, status out. For WeCom, probes and metrics collectors; nothing is decided here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from bot.errors import CallbackRejected
+from bot.metrics import Metrics
+from bot.ports import Clock
+from bot.wecom.crypto import MAX_BODY_BYTES, CallbackCrypto
+from bot.wecom.events import AccountsChanged, KfNotification, parse_event
+
+log = logging.getLogger("kfbot.server")
+
+CALLBACK = "/callback/kf"
+SLOW_CLIENT = 10.0  # seconds an idle keep-alive connection is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """`checks`: what was looked at and what is wrong with it, empty for nothing."""
+
+    ready: bool
+    checks: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the routes call. Each returns at once or is awaited for an answer; none does WeCom's work in line."""
+
+    wake: Callable[[str, str], None]
+    accounts_changed: Callable[[], None]
+    readiness: Callable[[], Awaitable[Readiness]]
+
+
+class CallbackRoute:
+    """`/callback/kf`. https://developer.work.weixin.qq.com/document/path/97712"""
+
+    def __init__(self, crypto: CallbackCrypto | None, hooks: Hooks, clock: Clock, metrics: Metrics) -> None:
+        self._crypto, self._hooks, self._clock = crypto, hooks, clock
+        self._outcomes = {
+            name: metrics.callbacks.labels(name) for name in ("kf", "accounts", "foreign", "verified", "rejected")
+        }
+
+    async def verify(self, request: web.Request) -> web.Response:
+        """WeCom checks the URL when it is saved in the console: the decrypted echo, within 1 s, bare."""
+        crypto = self._ready()
+        try:
+            echo = crypto.verify_url(*_signed(request), request.query.get("echostr", ""))
+        except CallbackRejected as rejected:
+            return self._reject(request, rejected)
+        self._outcomes["verified"].inc()
+        return web.Response(body=echo, content_type="text/plain")
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """An event: acknowledged at once, worked on after. Repeated ones fold in the sync they wake."""
+        crypto = self._ready()
+        try:
+            body = await _bounded(request)
+            event = parse_event(crypto.open(*_signed(request), body, now=self._clock.now()))
+        except CallbackRejected as rejected:
+            return self._reject(request, rejected)
+        if isinstance(event, KfNotification):
+            self._hooks.wake(event.open_kfid, event.token)
+            self._outcomes["kf"].inc()
+        elif isinstance(event, AccountsChanged):
+            self._hooks.accounts_changed()
+            self._outcomes["accounts"].inc()
+        else:
+            self._outcomes["foreign"].inc()
+        return web.Response(text="success")
+
+    def _ready(self) -> CallbackCrypto:
+        if self._crypto is None:
+            raise web.HTTPNotFound(text="callback.token and callback.encoding_aes_key are not set\n")
+        return self._crypto
+
+    def _reject(self, request: web.Request, rejected: CallbackRejected) -> web.Response:
+        self._outcomes["rejected"].inc()
+        log.warning("callback rejected | reason=%s from=%s", rejected.reason, request.remote)
+        return web.Response(status=rejected.status, text=f"{rejected.reason}\n")
+
+
+def build(callback: CallbackRoute, hooks: Hooks, metrics: Metrics) -> web.Application:
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.json_response({"status": "up"})
+
+    async def readyz(_: web.Request) -> web.Response:
+        state = await hooks.readiness()
+        metrics.ready.set(state.ready)
+        return web.json_response({"ready": state.ready, "checks": state.checks}, status=200 if state.ready else 503)
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        await hooks.readiness()
+        return web.Response(body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    app.router.add_get(CALLBACK, callback.verify, allow_head=False)
+    app.router.add_post(CALLBACK, callback.receive)
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", show_metrics)
+    return app
+
+
+async def _bounded(request: web.Request) -> bytes:
+    """The body, refused by its announced length before a byte of it is read, and by its real length while reading."""
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise CallbackRejected("too_large", 413)
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise CallbackRejected("too_large", 413) from None
+
+
+def _signed(request: web.Request) -> tuple[str, str, str]:
+    query = request.query
+    return query.get("msg_signature", ""), query.get("timestamp", ""), query.get("nonce", "")

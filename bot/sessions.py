@@ -1,0 +1,381 @@
+"""Follow one session: news in, changes out. Pure; every function mutates only the `Session` it is given.
+
+A `Session` is loaded with its open handoff, changed here, and written back by storage in one transaction. News may come
+twice, late, or out of order, and WeCom's clock is not ours. So: a state read from WeCom is the truth at the time it
+was made; an event or message that contradicts younger knowledge is not believed but checked (`check_at`).
+
+Events: https://developer.work.weixin.qq.com/document/path/94670, states: …/94669
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bot.model import (
+    EventType,
+    Handoff,
+    HandoffStatus,
+    KfItem,
+    Operator,
+    OperatorType,
+    ServiceState,
+    SessionKey,
+    StateReading,
+    Via,
+)
+from bot.states import ENDING_CODE_LIFETIME, SESSION_LIFETIME, end_status
+
+CUSTOMER, EVENT, SERVICER = 3, 4, 5  # `origin`
+RECHECK = 60.0  # seconds: at most one state read per session and minute while an assistant serves it
+SECOND = 1.0  # send_time has whole seconds, so evidence this close may be younger than what we know
+
+UNSAVED = -1  # stands for the id of the handoff before it in the same transaction; storage puts the id in
+
+SYSTEM = Operator(OperatorType.SYSTEM, "kfbot")
+WECOM = Operator(OperatorType.SYSTEM, "wecom")
+
+
+@dataclass(slots=True)
+class EventDraft:
+    """A row for the handoff log; `handoff` may not have its id yet."""
+
+    handoff: Handoff
+    type: EventType
+    operator: Operator
+    at: float
+    data: dict[str, Any]
+
+
+@dataclass(slots=True)
+class ClosingDraft:
+    """A closing message that may be sent once for this handoff, with a single-use code, until `expires_at`."""
+
+    handoff: Handoff
+    code: str
+    expires_at: float
+
+
+@dataclass(slots=True)
+class Ending:
+    """A recorded intention to end the open handoff, not settled yet. At most one per handoff."""
+
+    id: int
+    handoff_id: int
+    operator: Operator
+    via: str
+    reason: str
+    requested_at: float
+    attempts: int
+
+
+@dataclass(slots=True)
+class Session:
+    """What is known of one (open_kfid, external_userid) pair.
+
+    `state_at`: when `state` was last learned. `ended_at`: when its last handoff ended, 0 for none. `check_at`: read the
+    state from WeCom at or after this time. `version` grows with every change of state; whoever asked WeCom before a
+    change must not apply the answer after it.
+    """
+
+    open_kfid: str
+    external_userid: str
+    state: ServiceState | None = None
+    state_at: float = 0.0
+    servicer_userid: str | None = None
+    last_handoff_id: int | None = None
+    ended_at: float = 0.0
+    last_customer_at: float = 0.0
+    last_servicer_at: float = 0.0
+    check_at: float | None = None
+    version: int = 0
+    handoff: Handoff | None = None
+    ending: Ending | None = None
+    tenant_id: str = ""
+    dirty: set[int] = field(default_factory=set)  # ids of Handoff objects to write, by id()
+    handoffs: list[Handoff] = field(default_factory=list)
+    drafts: list[EventDraft] = field(default_factory=list)
+    closings: list[ClosingDraft] = field(default_factory=list)
+
+    @property
+    def key(self) -> SessionKey:
+        return SessionKey(self.open_kfid, self.external_userid)
+
+    def touch(self, handoff: Handoff) -> None:
+        """Mark a handoff as changed, once."""
+        if id(handoff) not in self.dirty:
+            self.dirty.add(id(handoff))
+            self.handoffs.append(handoff)
+
+    def log(self, handoff: Handoff, type_: EventType, operator: Operator, at: float, **data: Any) -> None:
+        self.drafts.append(EventDraft(handoff, type_, operator, at, data))
+
+
+def follow(session: Session, item: KfItem, now: float, *, keep_text: bool) -> None:
+    """Apply one live item of the message stream."""
+    if item.origin == CUSTOMER:
+        customer_wrote(session, float(item.send_time), item.text if keep_text else "", now)
+    elif item.origin == SERVICER:
+        servicer_wrote(session, float(item.send_time), item.servicer_userid or None, now)
+    elif item.event_type == "session_status_change" and item.event is not None:
+        _status_changed(session, item.event, float(item.send_time), now)
+
+
+def remember(session: Session, item: KfItem) -> None:
+    """Apply one item from before the start: activity and the likely state, but no handoff and no effect."""
+    at = float(item.send_time)
+    if item.origin == CUSTOMER:
+        session.last_customer_at = max(session.last_customer_at, at)
+    elif item.origin == SERVICER:
+        session.last_servicer_at = max(session.last_servicer_at, at)
+        _recall(session, ServiceState.HUMAN, item.servicer_userid or None, at)
+    elif item.event_type == "session_status_change" and item.event is not None:
+        ended = item.event.get("change_type") == 3
+        servicer = None if ended else _text(item.event, "new_servicer_userid")
+        _recall(session, ServiceState.ENDED if ended else ServiceState.HUMAN, servicer, at)
+    if session.handoff is not None:
+        _clock(session, session.handoff, item.origin, at)
+
+
+def customer_wrote(session: Session, at: float, text: str, now: float) -> None:
+    session.last_customer_at = max(session.last_customer_at, at)
+    handoff = session.handoff
+    if handoff is None:
+        # Console routing may have put this session straight into 2 or 3, and no event tells.
+        settled = session.state in (ServiceState.NEW, ServiceState.ASSISTANT)
+        _check(session, max(now, session.state_at + RECHECK) if settled else now)
+        return
+    _clock(session, handoff, CUSTOMER, at)
+    if text:
+        handoff.last_text = text
+        session.touch(handoff)
+
+
+def servicer_wrote(session: Session, at: float, servicer_userid: str | None, now: float) -> None:
+    session.last_servicer_at = max(session.last_servicer_at, at)
+    if session.handoff is None:
+        if at < session.ended_at:  # written before the end, delivered after it
+            if at + SECOND > session.ended_at:
+                _check(session, now)
+            return
+        open_handoff(session, HandoffStatus.ACCEPTED, servicer_userid, at, Via.MESSAGE)
+    handoff = session.handoff
+    assert handoff is not None
+    _accept(session, handoff, servicer_userid, at, Via.MESSAGE, now)
+    if handoff.status is HandoffStatus.ACCEPTED:
+        handoff.status = HandoffStatus.IN_PROGRESS
+        handoff.replied_at = at
+        operator = Operator(OperatorType.AGENT, servicer_userid or "")
+        session.log(handoff, EventType.PROGRESS, operator, at, agentId=servicer_userid)
+    _clock(session, handoff, SERVICER, at)
+    session.touch(handoff)
+
+
+def state_read(session: Session, reading: StateReading, at: float) -> None:
+    """Apply what service_state/get said. The caller has made sure that `version` is still the one it asked with."""
+    session.check_at = None
+    handoff = session.handoff
+    if reading.state in (ServiceState.QUEUED, ServiceState.HUMAN):
+        if handoff is not None and reading.state is ServiceState.QUEUED and handoff.status is not HandoffStatus.PENDING:
+            finish_elsewhere(session, at)  # a human cannot give back to the queue: that stretch is over
+            handoff = None
+        if handoff is None:
+            _open_from_reading(session, reading, at)
+        elif reading.state is ServiceState.HUMAN:
+            _accept(session, handoff, reading.servicer_userid, at, Via.STATE, at)
+    elif handoff is not None:
+        if session.ending is not None:
+            return  # whoever is ending it settles it, and knows who did
+        finish_elsewhere(session, at)
+    _set_state(session, reading.state, reading.servicer_userid, at)
+
+
+def open_handoff(
+    session: Session,
+    status: HandoffStatus,
+    servicer: str | None,
+    at: float,
+    via: Via,
+    *,
+    reopened: bool = False,
+) -> Handoff:
+    """Begin a stretch of human service. The customer's last unanswered message starts the waiting clock.
+
+    A session with a human although the customer has not written since the last end was re-opened by the servicer.
+    """
+    silent_since_end = session.ended_at > 0 and session.last_customer_at + SECOND <= session.ended_at
+    reopened = reopened or (silent_since_end and status is not HandoffStatus.PENDING)
+    previous_id = session.last_handoff_id if reopened else None
+    unanswered = session.last_customer_at > session.last_servicer_at and session.last_customer_at > session.ended_at
+    handoff = Handoff(
+        id=0,
+        tenant_id=session.tenant_id,
+        open_kfid=session.open_kfid,
+        external_userid=session.external_userid,
+        status=HandoffStatus.PENDING,
+        servicer_userid=None,
+        requested_at=at,
+        previous_id=previous_id,
+        waiting_since=session.last_customer_at if unanswered else None,
+        active_at=max(session.last_customer_at, session.last_servicer_at) if unanswered else at,
+    )
+    session.handoff = handoff
+    session.ending = None
+    session.touch(handoff)
+    session.log(handoff, EventType.REQUESTED, WECOM, at, via=via)
+    _set_state(session, ServiceState.QUEUED, None, at)
+    if status is not HandoffStatus.PENDING:
+        _accept(session, handoff, servicer, at, via, at)
+    return handoff
+
+
+def finish(session: Session, operator: Operator, via: str, at: float, reason: str = "", **data: Any) -> Handoff:
+    """End the open handoff: the one place where a handoff gets its end. Raises ValueError when none is open."""
+    handoff = session.handoff
+    if handoff is None:
+        raise ValueError(f"no open handoff for {session.external_userid}")
+    handoff.status = end_status(handoff.status)
+    handoff.completed_at = max(at, handoff.requested_at)
+    handoff.ended_by, handoff.via = operator.type, via
+    handoff.operator_id, handoff.reason = operator.id or None, reason or None
+    handoff.waiting_since = None
+    session.touch(handoff)
+    session.log(
+        handoff,
+        EventType.COMPLETED,
+        operator,
+        at,
+        endedBy=operator.type,
+        via=via,
+        status=handoff.status,
+        **({"reason": reason} if reason else {}),
+        **data,
+    )
+    session.handoff, session.ending = None, None
+    session.last_handoff_id, session.ended_at = handoff.id or UNSAVED, at
+    _set_state(session, ServiceState.ENDED, None, at)
+    return handoff
+
+
+def finish_elsewhere(session: Session, at: float) -> Handoff:
+    """End a handoff that WeCom shows as over, when nothing told who did it."""
+    expires_at = session.last_customer_at + SESSION_LIFETIME
+    if session.last_customer_at and at >= expires_at:
+        return finish(session, WECOM, Via.EXPIRED, expires_at)
+    return finish(session, Operator(OperatorType.AGENT, ""), Via.ELSEWHERE, at)
+
+
+def _open_from_reading(session: Session, reading: StateReading, at: float) -> None:
+    pending = reading.state is ServiceState.QUEUED
+    served = session.state is ServiceState.HUMAN and session.last_servicer_at >= session.state_at > 0
+    since = session.state_at if session.state is ServiceState.HUMAN and not pending else at
+    status = HandoffStatus.PENDING if pending else HandoffStatus.ACCEPTED
+    handoff = open_handoff(session, status, reading.servicer_userid, since, Via.STATE)
+    if served and not pending:  # known from history: the servicer has already written in this stretch
+        handoff.status, handoff.replied_at = HandoffStatus.IN_PROGRESS, session.last_servicer_at
+        operator = Operator(OperatorType.AGENT, reading.servicer_userid or "")
+        session.log(handoff, EventType.PROGRESS, operator, at, agentId=reading.servicer_userid)
+
+
+def _status_changed(session: Session, event: dict[str, Any], at: float, now: float) -> None:
+    change = event.get("change_type")
+    new, old = _text(event, "new_servicer_userid"), _text(event, "old_servicer_userid")
+    if change == 3:
+        _ended_in_client(session, old, _text(event, "msg_code"), at, now)
+    elif change in (1, 2, 4):
+        if _stale(session, at) and (session.handoff is None or session.servicer_userid != new):
+            _check(session, now)
+        elif session.handoff is None:
+            open_handoff(session, HandoffStatus.ACCEPTED, new, at, Via.EVENT, reopened=change == 4)
+        else:
+            if change == 4:
+                _name_previous(session, session.handoff, at)
+            _accept(session, session.handoff, new, at, Via.EVENT, now)
+
+
+def _name_previous(session: Session, handoff: Handoff, at: float) -> None:
+    """The servicer's message may come before the event that says what it did."""
+    if handoff.previous_id is None and handoff.requested_at + SECOND > at >= session.ended_at - SECOND:
+        handoff.previous_id = session.last_handoff_id
+        session.touch(handoff)
+
+
+def _ended_in_client(session: Session, old: str | None, code: str | None, at: float, now: float) -> None:
+    handoff = session.handoff
+    if handoff is None:
+        if not _stale(session, at):
+            _set_state(session, ServiceState.ENDED, None, at)
+        return
+    if at + SECOND <= handoff.requested_at or _stale(session, at):
+        _check(session, now)  # the end of an earlier stretch, or news that a younger reading contradicts
+        return
+    if code:
+        session.closings.append(ClosingDraft(handoff, code, at + ENDING_CODE_LIFETIME))
+    if session.ending is None:
+        finish(session, Operator(OperatorType.AGENT, old or ""), Via.CLIENT, at)
+    else:  # our own call is under way and learns from its answer whose end this was: leave it a note
+        handoff.via, handoff.operator_id = Via.CLIENT, old
+        session.touch(handoff)
+
+
+def _accept(session: Session, handoff: Handoff, servicer: str | None, at: float, via: Via, now: float) -> None:
+    """A servicer has it: the first (PENDING → ACCEPTED) or another than before (transferred)."""
+    operator = Operator(OperatorType.AGENT, servicer or "")
+    if handoff.status is HandoffStatus.PENDING:
+        handoff.status, handoff.accepted_at = HandoffStatus.ACCEPTED, at
+        handoff.servicer_userid = servicer
+        session.log(handoff, EventType.ACCEPTED, operator, at, agentId=servicer, via=via)
+    elif servicer and handoff.servicer_userid != servicer:
+        if via is Via.MESSAGE and at + SECOND <= session.state_at:
+            _check(session, now)
+            return
+        before, handoff.servicer_userid = handoff.servicer_userid, servicer
+        type_ = EventType.TRANSFERRED if before else EventType.ACCEPTED
+        session.log(handoff, type_, operator, at, fromAgentId=before, agentId=servicer, via=via)
+    elif session.state is ServiceState.HUMAN:
+        return
+    session.touch(handoff)
+    _set_state(session, ServiceState.HUMAN, servicer or handoff.servicer_userid, at)
+
+
+def _clock(session: Session, handoff: Handoff, origin: int, at: float) -> None:
+    """The customer's first unanswered message starts the waiting clock, the servicer's next message stops it."""
+    if origin == CUSTOMER and at >= session.last_servicer_at:
+        handoff.waiting_since = at if handoff.waiting_since is None else min(handoff.waiting_since, at)
+    elif origin == SERVICER and (handoff.waiting_since or 0) <= at:
+        handoff.waiting_since = None
+    elif origin == EVENT:
+        return
+    handoff.active_at = max(handoff.active_at, at)
+    session.touch(handoff)
+
+
+def _set_state(session: Session, state: ServiceState, servicer: str | None, at: float) -> None:
+    session.state, session.servicer_userid = state, servicer
+    session.state_at = max(session.state_at, at)
+    session.version += 1
+
+
+def _recall(session: Session, state: ServiceState, servicer: str | None, at: float) -> None:
+    """History: `state_at` stays where the state began, so that a stretch found later is dated from there."""
+    if session.handoff is None and at >= session.state_at and session.state is not state:
+        session.state, session.state_at = state, at
+        session.servicer_userid = servicer
+
+
+def _stale(session: Session, at: float) -> bool:
+    return at + SECOND <= session.state_at
+
+
+def _check(session: Session, at: float) -> None:
+    session.check_at = at if session.check_at is None else min(session.check_at, at)
+
+
+def _text(event: dict[str, Any], name: str) -> str | None:
+    value = event.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def snapshot(handoff: Handoff) -> Handoff:
+    """A copy that later changes do not touch; what a caller may keep after the transaction."""
+    return replace(handoff)

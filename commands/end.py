@@ -1,0 +1,20 @@
+"""/end customer [reason]"""
+
+from __future__ import annotations
+
+from bot.model import Via
+from bot.registry import Context, Rest, Role, Target, command
+
+
+@command("end", "结束", role=Role.AGENT)
+async def end(ctx: Context, customer: Target, reason: Rest = Rest("")) -> str:  # noqa: B008  a value type
+    """End a session with a human; the customer gets the closing message"""
+    named = customer.handoff
+    if named is not None and not named.status.is_open:
+        # A number names one stretch. It must not end the customer's next one.
+        who = ctx.say.who(named, named.external_userid, customer.nickname)
+        when = ctx.say.when(named.completed_at or named.requested_at, ctx.now)
+        return ctx.say("end.already", who=who, by=ctx.say.ended_by(named), when=when)
+    notify = (ctx.message.chat_id, ctx.message.is_group)
+    result = await ctx.handoffs.end(customer.key, ctx.operator, Via.COMMAND, reason, notify=notify)
+    return ctx.tell_end(result, customer.nickname)

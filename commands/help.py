@@ -1,0 +1,32 @@
+"""/help [command]"""
+
+from __future__ import annotations
+
+from bot.errors import CommandError
+from bot.registry import Command, Context, command
+
+
+@command("help", "帮助", "?", anywhere=True)
+async def help_(ctx: Context, name: str = "") -> str:
+    """Show what there is, or how to use one command"""
+    if not name:
+        return _overview(ctx)
+    found = ctx.commands.find(name.lstrip("/"))
+    if found is None:
+        raise CommandError(ctx.commands.unknown(name.lstrip("/"), ctx.role, ctx.say), "unknown")
+    return _one(ctx, found)
+
+
+def _overview(ctx: Context) -> str:
+    rows = [f"> `{each.usage(ctx.say)}` {each.help(ctx.say)}" for each in ctx.commands.allowed(ctx.role)]
+    title = ctx.say("help.title", role=ctx.say(f"role.{ctx.role.value}"))
+    return "\n".join([title, *rows, ctx.say("help.foot", bot=ctx.say.bot_name)])
+
+
+def _one(ctx: Context, found: Command) -> str:
+    lines = [f"`{found.usage(ctx.say)}` {found.help(ctx.say)}"]
+    if any(parameter.kind == "target" for parameter in found.parameters):
+        lines.append(ctx.say("usage.target"))
+    if found.aliases:
+        lines.append(ctx.say("help.aliases", aliases=" ".join(f"`{alias}`" for alias in found.aliases)))
+    return "\n".join(lines)

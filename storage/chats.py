@@ -1,0 +1,61 @@
+"""Paired groups, and every group message once, with what came of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from bot.model import CardTap, GroupMessage
+from storage.database import Database
+
+
+class Chats:
+    """Implements `bot.ports.Chats`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def paired(self) -> list[str]:
+        sql = "SELECT chat_id FROM paired_chats ORDER BY at"
+        return [row[0] for row in await self._db.read(lambda db: db.execute(sql).fetchall())]
+
+    async def pair(self, chat_id: str, userid: str, now: float) -> None:
+        """Idempotent."""
+        sql = "INSERT OR IGNORE INTO paired_chats (chat_id, userid, at) VALUES (?, ?, ?)"
+        await self._db.write(lambda db: db.execute(sql, (chat_id, userid, now)))
+
+    async def claim(self, message: GroupMessage | CardTap, command: str, text: str, now: float) -> int | None:
+        """Record that a message or tap is being worked on. None: it was claimed before, also by an earlier process."""
+
+        def work(db: sqlite3.Connection) -> int | None:
+            row = db.execute(
+                """INSERT OR IGNORE INTO commands (channel, msgid, chat_id, is_group, userid, command, text, at)
+                    VALUES (?,?,?,?,?,?,?,?) RETURNING id""",
+                (
+                    message.channel,
+                    message.msgid,
+                    message.chat_id,
+                    message.is_group,
+                    message.userid,
+                    command,
+                    text,
+                    now,
+                ),
+            ).fetchone()
+            return row[0] if row else None
+
+        return await self._db.write(work)
+
+    async def settle(self, command_id: int, outcome: str, seconds: float, incident: str = "") -> None:
+        sql = "UPDATE commands SET outcome=?, seconds=?, incident=? WHERE id=?"
+        await self._db.write(lambda db: db.execute(sql, (outcome, seconds, incident or None, command_id)))
+
+    async def recall(self, key: str) -> str:
+        """A small fact kept across restarts; empty when unknown."""
+        sql = "SELECT value FROM meta WHERE key=?"
+        row = await self._db.read(lambda db: db.execute(sql, (key,)).fetchone())
+        return row[0] if row else ""
+
+    async def keep(self, facts: Iterable[tuple[str, str]]) -> None:
+        pairs = list(facts)
+        await self._db.write(lambda db: db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs))

@@ -1,0 +1,130 @@
+"""The schema, step by step. Only add steps; a released step never changes.
+
+Times are REAL seconds since the epoch, UTC. JSON columns hold compact UTF-8 text.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+from bot.errors import StorageError
+
+migrations = Migrations("kfbot")
+OPEN = "('PENDING', 'ACCEPTED', 'IN_PROGRESS')"
+
+
+def migrate(db: Database) -> None:
+    """Bring the file up to this version. Refuses a file written by a newer kfbot, untouched."""
+    known = {step.name for step in migrations.pending(db)} | {step.name for step in migrations.applied(db)}
+    newer = sorted(known - {step.name for step in migrations._migrations})
+    if newer:
+        raise StorageError(f"this database was written by a newer kfbot (it has {newer[-1]}); upgrade kfbot to use it")
+    if migrations.pending(db):
+        migrations.apply(db)
+
+
+def _script(db: Database, *statements: str) -> None:
+    for statement in statements:
+        db.execute(statement)
+
+
+@migrations()
+def m001_sync(db: Database) -> None:
+    """Accounts with their cursors, and every item of the message stream once."""
+    _script(
+        db,
+        # live_from: items sent before it are history. cold: still reading history. cursor NULL: never read, or lost.
+        """CREATE TABLE accounts (
+            open_kfid TEXT PRIMARY KEY, name TEXT NOT NULL DEFAULT '', cursor TEXT,
+            live_from REAL, cold INTEGER NOT NULL DEFAULT 1, synced_at REAL, error TEXT
+        ) WITHOUT ROWID""",
+        # state: done, history, parked (error says why). body: events and parked items; messages only if keep_text=all.
+        """CREATE TABLE items (
+            open_kfid TEXT NOT NULL, msgid TEXT NOT NULL, external_userid TEXT NOT NULL, send_time INTEGER NOT NULL,
+            origin INTEGER NOT NULL, msgtype TEXT NOT NULL, event_type TEXT NOT NULL, servicer_userid TEXT NOT NULL,
+            state TEXT NOT NULL, body TEXT, error TEXT, PRIMARY KEY (open_kfid, msgid)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX items_parked ON items (open_kfid, msgid) WHERE state = 'parked'",
+    )
+
+
+@migrations()
+def m002_ledger(db: Database) -> None:
+    """Sessions, handoffs, the append-only log, intentions to end, closing messages."""
+    _script(
+        db,
+        """CREATE TABLE sessions (
+            open_kfid TEXT NOT NULL, external_userid TEXT NOT NULL, state INTEGER, state_at REAL NOT NULL,
+            servicer_userid TEXT, chat_mode TEXT NOT NULL, handoff_id INTEGER, last_handoff_id INTEGER,
+            ended_at REAL NOT NULL, last_customer_at REAL NOT NULL, last_servicer_at REAL NOT NULL,
+            check_at REAL, version INTEGER NOT NULL, PRIMARY KEY (open_kfid, external_userid)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX sessions_customer ON sessions (external_userid)",
+        "CREATE INDEX sessions_check ON sessions (check_at) WHERE check_at IS NOT NULL",
+        "CREATE INDEX sessions_recent ON sessions (open_kfid, last_customer_at)",
+        """CREATE TABLE handoffs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, tenant_id TEXT NOT NULL, open_kfid TEXT NOT NULL,
+            external_userid TEXT NOT NULL, status TEXT NOT NULL, servicer_userid TEXT, requested_at REAL NOT NULL,
+            accepted_at REAL, replied_at REAL, completed_at REAL, ended_by TEXT, via TEXT, operator_id TEXT,
+            reason TEXT, previous_id INTEGER, waiting_since REAL, active_at REAL NOT NULL, last_text TEXT
+        )""",
+        f"""CREATE UNIQUE INDEX handoffs_one_open ON handoffs (open_kfid, external_userid) WHERE status IN {OPEN}""",
+        f"CREATE INDEX handoffs_open_customer ON handoffs (external_userid) WHERE status IN {OPEN}",
+        f"""CREATE INDEX handoffs_waiting ON handoffs (coalesce(waiting_since, 9e99), requested_at)
+            WHERE status IN {OPEN}""",
+        f"CREATE INDEX handoffs_load ON handoffs (servicer_userid) WHERE status IN {OPEN}",
+        "CREATE INDEX handoffs_customer ON handoffs (external_userid, id)",
+        "CREATE INDEX handoffs_completed ON handoffs (completed_at) WHERE completed_at IS NOT NULL",
+        """CREATE TABLE handoff_events (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, handoff_id INTEGER NOT NULL, type TEXT NOT NULL,
+            operator_type TEXT NOT NULL, operator_id TEXT NOT NULL, at REAL NOT NULL, event_data TEXT NOT NULL
+        )""",
+        "CREATE INDEX handoff_events_handoff ON handoff_events (handoff_id, id)",
+        """CREATE TRIGGER handoff_events_append_only BEFORE UPDATE ON handoff_events
+            BEGIN SELECT RAISE(ABORT, 'handoff_events is append-only'); END""",
+        # state: pending, done, failed. errcode/outcome: how the last attempt went.
+        """CREATE TABLE endings (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, handoff_id INTEGER NOT NULL, open_kfid TEXT NOT NULL,
+            external_userid TEXT NOT NULL, operator_type TEXT NOT NULL, operator_id TEXT NOT NULL, via TEXT NOT NULL,
+            reason TEXT NOT NULL, state TEXT NOT NULL, requested_at REAL NOT NULL, attempts INTEGER NOT NULL,
+            lease_until REAL NOT NULL, settled_at REAL, errcode INTEGER, outcome TEXT, chat_id TEXT, is_group INTEGER
+        )""",
+        "CREATE UNIQUE INDEX endings_one_pending ON endings (handoff_id) WHERE state = 'pending'",
+        # state: pending, sending, sent, failed, expired, unknown. One per handoff, whatever way it ended.
+        """CREATE TABLE closings (
+            handoff_id INTEGER PRIMARY KEY, code TEXT NOT NULL, state TEXT NOT NULL, msgid TEXT NOT NULL,
+            expires_at REAL NOT NULL, created_at REAL NOT NULL, attempts INTEGER NOT NULL, errcode INTEGER, error TEXT
+        )""",
+        "CREATE INDEX closings_due ON closings (state) WHERE state IN ('pending', 'sending')",
+    )
+
+
+@migrations()
+def m003_people(db: Database) -> None:
+    """Names of customers, and servicers with their reception status."""
+    _script(
+        db,
+        """CREATE TABLE customers (external_userid TEXT PRIMARY KEY, nickname TEXT NOT NULL, fetched_at REAL NOT NULL)
+            WITHOUT ROWID""",
+        """CREATE TABLE servicers (
+            open_kfid TEXT NOT NULL, servicer_userid TEXT NOT NULL, receiving INTEGER, suspended INTEGER NOT NULL,
+            updated_at REAL NOT NULL, PRIMARY KEY (open_kfid, servicer_userid)
+        ) WITHOUT ROWID""",
+    )
+
+
+@migrations()
+def m004_chats(db: Database) -> None:
+    """Paired groups, and every group message once, with what came of it."""
+    _script(
+        db,
+        "CREATE TABLE paired_chats (chat_id TEXT PRIMARY KEY, userid TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID",
+        # outcome NULL: being worked on, or lost in a crash.
+        """CREATE TABLE commands (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, msgid TEXT NOT NULL, chat_id TEXT NOT NULL,
+            is_group INTEGER NOT NULL, userid TEXT NOT NULL, command TEXT NOT NULL, text TEXT NOT NULL,
+            at REAL NOT NULL, outcome TEXT, seconds REAL, incident TEXT
+        )""",
+        "CREATE UNIQUE INDEX commands_once ON commands (channel, msgid)",
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    )

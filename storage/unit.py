@@ -1,0 +1,122 @@
+"""Load sessions, let pure code change them, write back what changed: the unit of work of every ledger transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+
+from bot.model import Handoff, SessionKey
+from bot.sessions import UNSAVED, ClosingDraft, EventDraft, Session
+from storage import rows
+from storage.rows import ENDING_COLUMNS, HANDOFF_COLUMNS, SESSION_COLUMNS
+
+CHUNK = 1000
+
+
+def _prefixed(prefix: str, columns: str) -> str:
+    return ", ".join(f"{prefix}.{column.strip()}" for column in columns.split(","))
+
+
+_LOAD = f"""SELECT
+        {_prefixed("s", SESSION_COLUMNS)}, {_prefixed("h", HANDOFF_COLUMNS)}, {_prefixed("e", ENDING_COLUMNS)}
+    FROM json_each(?) AS k
+    CROSS JOIN sessions s ON s.open_kfid = ? AND s.external_userid = k.value
+    LEFT JOIN handoffs h ON h.id = s.handoff_id
+    LEFT JOIN endings e ON e.handoff_id = s.handoff_id AND e.state = 'pending'"""
+
+_SAVE_SESSION = """INSERT INTO sessions (open_kfid, external_userid, state, state_at, servicer_userid, last_handoff_id,
+        ended_at, last_customer_at, last_servicer_at, check_at, version, chat_mode, handoff_id)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)
+    ON CONFLICT DO UPDATE SET state=excluded.state, state_at=excluded.state_at,
+        servicer_userid=excluded.servicer_userid, last_handoff_id=excluded.last_handoff_id,
+        ended_at=excluded.ended_at, last_customer_at=excluded.last_customer_at,
+        last_servicer_at=excluded.last_servicer_at, check_at=excluded.check_at, version=excluded.version,
+        chat_mode=excluded.chat_mode, handoff_id=excluded.handoff_id"""
+
+_COLUMNS = [column.strip() for column in HANDOFF_COLUMNS.split(",")][1:]
+_INSERT_HANDOFF = f"INSERT INTO handoffs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_UPDATE_HANDOFF = f"UPDATE handoffs SET {', '.join(f'{column}=?' for column in _COLUMNS)} WHERE id=?"
+
+
+def load(db: sqlite3.Connection, open_kfid: str, customers: Iterable[str], tenant_id: str) -> dict[str, Session]:
+    """Sessions of one account by external_userid; those without a row come back new."""
+    wanted = list(dict.fromkeys(customers))
+    found = {
+        row[1]: rows.session(row, tenant_id)
+        for start in range(0, len(wanted), CHUNK)
+        for row in db.execute(_LOAD, (json.dumps(wanted[start : start + CHUNK]), open_kfid))
+    }
+    for customer in wanted:
+        if customer not in found:
+            found[customer] = Session(open_kfid, customer, tenant_id=tenant_id)
+    return found
+
+
+def load_one(db: sqlite3.Connection, key: SessionKey, tenant_id: str) -> Session:
+    return load(db, key.open_kfid, [key.external_userid], tenant_id)[key.external_userid]
+
+
+def save(db: sqlite3.Connection, sessions: Iterable[Session], now: float, *, keep_ended_text: bool) -> None:
+    """Write back sessions with their handoffs, log rows and closing messages; ids of new handoffs are filled in."""
+    sessions = list(sessions)
+    _save_handoffs(db, sessions, keep_ended_text)
+    db.executemany(_SAVE_SESSION, [rows.session_values(session) for session in sessions])
+    _append_events(db, [draft for session in sessions for draft in session.drafts])
+    _add_closings(db, [draft for session in sessions for draft in session.closings], now)
+
+
+def _save_handoffs(db: sqlite3.Connection, sessions: list[Session], keep_ended_text: bool) -> None:
+    """Known ones first: a session may have one open handoff only, and its next may begin in this transaction."""
+    changed = [(session, handoff) for session in sessions for handoff in session.handoffs]
+    if not keep_ended_text:
+        for _, handoff in changed:
+            if handoff.completed_at is not None:
+                handoff.last_text = None
+    known = [(*rows.handoff_values(handoff), handoff.id) for _, handoff in changed if handoff.id]
+    db.executemany(_UPDATE_HANDOFF, known)
+    for session, handoff in changed:
+        if not handoff.id:
+            _insert_handoff(db, session, handoff)
+
+
+def _insert_handoff(db: sqlite3.Connection, session: Session, handoff: Handoff) -> None:
+    """UNSAVED stands for the handoff that this very transaction inserted before."""
+    before = session.handoffs.index(handoff) - 1
+    if handoff.previous_id == UNSAVED:
+        handoff.previous_id = session.handoffs[before].id
+    handoff.id = db.execute(_INSERT_HANDOFF, rows.handoff_values(handoff)).lastrowid or 0
+    if handoff.completed_at is not None and session.last_handoff_id == UNSAVED:
+        session.last_handoff_id = handoff.id
+
+
+def _append_events(db: sqlite3.Connection, drafts: list[EventDraft]) -> None:
+    db.executemany(
+        """INSERT INTO handoff_events (handoff_id, type, operator_type, operator_id, at, event_data)
+            VALUES (?,?,?,?,?,?)""",
+        [
+            (
+                draft.handoff.id,
+                draft.type,
+                draft.operator.type,
+                draft.operator.id,
+                draft.at,
+                rows.dump(draft.data),
+            )
+            for draft in drafts
+        ],
+    )
+
+
+def _add_closings(db: sqlite3.Connection, drafts: list[ClosingDraft], now: float) -> None:
+    """The first code wins: one closing message per handoff, whoever brings another code later."""
+    db.executemany(
+        """INSERT OR IGNORE INTO closings (handoff_id, code, state, msgid, expires_at, created_at, attempts)
+            VALUES (?, ?, 'pending', ?, ?, ?, 0)""",
+        [(draft.handoff.id, draft.code, _msgid(draft.handoff), draft.expires_at, now) for draft in drafts],
+    )
+
+
+def _msgid(handoff: Handoff) -> str:
+    """Unique within the account even after a lost database, the same for every repetition; at most 32 characters."""
+    return f"closing-{handoff.id}-{int(handoff.requested_at * 1000):x}"
