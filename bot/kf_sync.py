@@ -172,7 +172,8 @@ class KfSync:
 
     async def _commit(self, account: AccountState, page: SyncPage) -> Committed:
         now = self._clock.now()
-        live_from = account.live_from if account.live_from is not None else 0.0
+        # Once the history has been read to its end, whatever comes is news, however our clock stands to WeCom's.
+        live_from = account.live_from if account.cold and account.live_from is not None else 0.0
 
         def decide(loaded: dict[str, Session], items: list[KfItem]) -> None:
             for item in items:

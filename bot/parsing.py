@@ -65,8 +65,8 @@ def parse_command(text: str) -> CommandLine | None:
         return None
     rest = _without_marks(written[end:])
     args = tuple(_value(found).translate(_TO_ASCII) for found in _ARGUMENT.finditer(rest))
-    name = unicodedata.normalize("NFKC", plain[start:end]).casefold()
-    return CommandLine(name, args, rest, slash=any(mark in plain[:start] for mark in _SLASHES))
+    slash = any(mark in plain[:start] for mark in _SLASHES)
+    return CommandLine(plain[start:end].casefold(), args, rest, slash)
 
 
 def parse_duration(text: str, longest: float = 366 * DAY) -> float:

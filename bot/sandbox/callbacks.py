@@ -43,6 +43,7 @@ class Callbacks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._busy.clear()
+        self._again.clear()
         if self._http is not None:
             await self._http.close()
         self._http = None

@@ -31,7 +31,6 @@ PATHS = (
     "kf/send_msg",
     "kf/send_msg_on_event",
     "media/upload",
-    "media/get",
     "webhook/send",
     "webhook/upload_media",
     "aibot/response",

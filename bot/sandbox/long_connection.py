@@ -24,11 +24,12 @@ LEDGER_KINDS = {
 
 
 class Connection:
-    """One socket. `deaf`: reads but never answers (bad credentials, or half-open on demand)."""
+    """One socket. `deaf`: never answers again (bad credentials); `half_open`: not even a close."""
 
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         self.socket, self._transport = socket, transport
-        self.deaf = False
+        self.deaf = self.half_open = False
+        self._cut = asyncio.Event()
 
     async def send(self, frame: Frame) -> None:
         if not self.deaf and not self.socket.closed:
@@ -39,8 +40,15 @@ class Connection:
 
     def cut(self) -> None:
         """No close frame: the peer sees a reset."""
+        self._cut.set()
         if self._transport is not None:
             self._transport.abort()
+
+    async def farewell(self) -> None:
+        """After the peer has closed: say so too, unless half-open, where this end never learns of it."""
+        if self.half_open:
+            await self._cut.wait()
+        await self.socket.close()
 
 
 class LongConnection:
@@ -57,12 +65,13 @@ class LongConnection:
         return self.owner is not None
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=0)
+        socket = web.WebSocketResponse(autoping=False, autoclose=False, compress=False, max_msg_size=0)
         await socket.prepare(request)
         connection = Connection(socket, request.transport)
         self._all.add(connection)
         try:
             await self._read(connection)
+            await connection.farewell()
         finally:
             self._all.discard(connection)
             if self.owner is connection:
@@ -165,7 +174,7 @@ class LongConnection:
     def half_open(self) -> None:
         """From now on nothing comes back on this line, though it stays open."""
         if self.owner is not None:
-            self.owner.deaf = True
+            self.owner.deaf = self.owner.half_open = True
 
     def push(self, frame: Frame) -> bool:
         """Send a callback to the bot; False when nobody is subscribed (it is lost, as in WeCom)."""

@@ -8,5 +8,5 @@
     client        KfClient: bot.ports.KfApi over bot.http, with retries and limits
 
 A callback is only a hint that there is news; the news itself comes from `KfClient.sync`.
-Vendor's pages: https://developer.work.weixin.qq.com/document/path/94638 and its neighbours.
+Vendor's pages: https://developer.work.weixin.qq.com/document/path/94670 and its neighbours.
 """

@@ -1,6 +1,6 @@
 """Callback envelope: signature in constant time first, then AES. Pure; wechatpy's only home.
 
-https://developer.work.weixin.qq.com/document/path/90968 and document/path/91144
+https://developer.work.weixin.qq.com/document/path/91144
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _check_fresh(timestamp: str, now: float) -> None:
 
 
 def _encrypted(body: bytes) -> str:
-    """The text of `Encrypt`. Only UTF-8 is read: expat follows UTF-16 by itself, and there no search finds a DOCTYPE."""
+    """The text of `Encrypt`. Only UTF-8 is read: expat follows UTF-16 by itself, which hides a DOCTYPE."""
     if b"<!DOCTYPE" in body:
         raise CallbackRejected("doctype")
     if b"\0" in body:

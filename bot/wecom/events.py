@@ -1,7 +1,7 @@
 """Decrypted callback XML to values. Pure.
 
 Not through wechatpy's `parse_message`: it knows neither `OpenKfId` nor `kf_account_auth_change`.
-https://developer.work.weixin.qq.com/document/path/97712
+https://developer.work.weixin.qq.com/document/path/97713
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The kf API without its wire: paths, request bodies, parsers of answers. Pure.
 
-https://developer.work.weixin.qq.com/document/path/94638 and the pages below it.
+https://developer.work.weixin.qq.com/document/path/94670 and its neighbours.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ import { markdown } from './markdown.js';
 import { nameOf } from './people.js';
 import { language, t } from './words.js';
 
-const CUSTOMER = /^wm[\w-]{2,}(?:…|\.\.\.)?$/;
+const CUSTOMER = /^(wm[\w-]{2,})(?:(?:…|\.\.\.)([\w-]*))?$/;
+const PLACEHOLDER = /[\[<\u3400-\u9fff]/;
 const COMMAND = /^(?:[@＠]\S+\s+)?[/／]\S/;
 const PICTURE = /^data:image\/(?:png|jpeg|gif|webp);base64,/;
 
@@ -27,17 +28,29 @@ export function groupPane(ctx) {
     setText(input, needsMention() && !/^[@＠]/.test(text) ? `${mention()} ${text}` : text);
   }
 
+  // A usage line such as "/end customer [reason]": without its optional parts, the rest marked to be typed over.
+  function fillUsage(text) {
+    fill(text.replace(/\s*\[[^\]]*\]/g, ''));
+    const start = input.value.search(/[/／]\S+\s+\S/);
+    if (start >= 0) input.setSelectionRange(input.value.indexOf(' ', start) + 1, input.value.length);
+  }
+
+  // A shortened id (wm7lKA…OUPw) stands for the one customer it fits, else for its first part.
+  function fullId([, head, tail]) {
+    const fits = ctx.state().customers.map((one) => one.external_userid).filter((id) => id.startsWith(head) && id.endsWith(tail ?? ''));
+    return tail !== undefined && fits.length === 1 ? fits[0] : head;
+  }
+
   function insertId(id) {
-    const clean = id.replace(/(?:…|\.\.\.)$/, '');
-    if (!input.value.trim() || input.value.trim() === mention()) return fill(`/end ${clean}`);
-    setText(input, `${input.value.trimEnd()} ${clean}`);
+    if (!input.value.trim() || input.value.trim() === mention()) return fill(`/end ${id}`);
+    setText(input, `${input.value.trimEnd()} ${id}`);
   }
 
   // What a click on inline code does: a command goes into the input, a customer id is added to it.
   function code(text) {
-    if (COMMAND.test(text) && !text.includes('\n')) return () => fill(text);
-    if (CUSTOMER.test(text)) return () => insertId(text);
-    return null;
+    if (COMMAND.test(text) && !text.includes('\n')) return () => (PLACEHOLDER.test(text) ? fillUsage(text) : fill(text));
+    const id = text.match(CUSTOMER);
+    return id && (() => insertId(fullId(id)));
   }
 
   const hooks = { code, name: (id) => nameOf(ctx.state(), id), get codeHint() { return t('insert'); } };

@@ -116,8 +116,8 @@ class Peer:
     async def send(self, frame: Frame | str) -> None:
         await self.socket.send_str(frame if isinstance(frame, str) else json.dumps(frame))
 
-    async def say(self, text: str, msgid: str = "m-1", req_id: str = "Q1", **more: Any) -> None:
-        await self.send(message_frame(text, msgid, req_id, **more))
+    async def say(self, said: str, msgid: str = "m-1", req_id: str = "Q1", **more: Any) -> None:
+        await self.send(message_frame(said, msgid, req_id, **more))
 
     async def tap(self, key: str = "end:12", req_id: str = "T1", task_id: str = "al-12-x") -> None:
         await self.send(tap_frame(key, req_id, task_id))
@@ -216,8 +216,8 @@ class Rig:
             self._news.clear()
             await self._news.wait()
 
-    async def heard(self, peer: Peer, text: str = "@kfbot /status", **more: Any) -> GroupMessage:
-        await peer.say(text, **more)
+    async def heard(self, peer: Peer, said: str = "@kfbot /status", **more: Any) -> GroupMessage:
+        await peer.say(said, **more)
         return await self.messages.get()
 
     def _alarm(self, kind: str, text: str) -> None:
@@ -235,7 +235,7 @@ class Rig:
         return self.post_answer
 
 
-def message_frame(text: str, msgid: str = "m-1", req_id: str = "Q1", **more: Any) -> Frame:
+def message_frame(said: str, msgid: str = "m-1", req_id: str = "Q1", **more: Any) -> Frame:
     body = {
         "msgid": msgid,
         "aibotid": BOT_ID,
@@ -244,7 +244,7 @@ def message_frame(text: str, msgid: str = "m-1", req_id: str = "Q1", **more: Any
         "from": {"userid": LISI},
         "response_url": RESPONSE_URL,
         "msgtype": "text",
-        "text": {"content": text},
+        "text": {"content": said},
     }
     return {"cmd": "aibot_msg_callback", "headers": {"req_id": req_id}, "body": body | more}
 

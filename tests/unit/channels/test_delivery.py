@@ -110,7 +110,7 @@ async def test_another_refusal_of_a_reply_is_an_error(rig: Rig, wecom: WeCom) ->
     peer = await rig.ready()
     message = await rig.heard(peer)
     wecom.script[RESPOND] = [44004]
-    with pytest.raises(ChannelError, match="^WeCom refused the reply: 44004 refused$") as caught:
+    with pytest.raises(ChannelError, match=r"^WeCom refused the reply: 44004 refused$") as caught:
         await rig.channel.reply(message, "")
     assert caught.value.errcode == 44004
 
@@ -210,7 +210,7 @@ async def test_without_connection_and_response_url_the_problem_is_told(rig: Rig)
     message = await rig.heard(peer, response_url=None)
     await peer.kick()
     await rig.alarmed.wait()
-    with pytest.raises(ChannelError, match="^kicked by another connection$"):
+    with pytest.raises(ChannelError, match=r"^kicked by another connection$"):
         await rig.channel.reply(message, "nobody")
     assert not rig.posts
 
@@ -237,7 +237,7 @@ async def test_a_push_waits_30_seconds_at_most(rig: Rig, wecom: WeCom) -> None:
     await _patience(rig, 29.5)
     assert not send.done()
     await _patience(rig, 0.5)
-    with pytest.raises(ChannelError, match="^not connected: cannot connect") as caught:
+    with pytest.raises(ChannelError, match=r"^not connected: cannot connect") as caught:
         await send
     assert caught.value.errcode == 0
 
@@ -255,7 +255,7 @@ async def test_a_push_without_acknowledgement_goes_once_more(rig: Rig, wecom: We
 async def test_a_push_refused_is_an_error(rig: Rig, wecom: WeCom) -> None:
     await rig.ready()
     wecom.script[SEND] = [86001]
-    with pytest.raises(ChannelError, match="^WeCom refused the message: 86001 refused$") as caught:
+    with pytest.raises(ChannelError, match=r"^WeCom refused the message: 86001 refused$") as caught:
         await rig.channel.send("wrkNever", True, "alert")
     assert caught.value.errcode == 86001
 
@@ -496,7 +496,7 @@ async def test_stop_tells_those_who_wait_for_an_acknowledgement(rig: Rig, wecom:
     await rig.channel.stop()
     with pytest.raises(ChannelError, match="the connection was lost before WeCom acknowledged"):
         await card
-    with pytest.raises(ChannelError, match="^not connected: stopped$"):
+    with pytest.raises(ChannelError, match=r"^not connected: stopped$"):
         await text
 
 
@@ -507,5 +507,5 @@ async def test_stop_tells_those_who_wait_for_a_connection(rig: Rig, wecom: WeCom
     send = asyncio.create_task(rig.channel.send(ROOM, True, "text"))
     await rig.time.asleep(30)
     await rig.channel.stop()
-    with pytest.raises(ChannelError, match="^not connected: stopped$"):
+    with pytest.raises(ChannelError, match=r"^not connected: stopped$"):
         await send

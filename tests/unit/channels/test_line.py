@@ -171,7 +171,7 @@ async def test_a_kick_stops_it_for_good(rig: Rig, wecom: WeCom) -> None:
     assert not rig.channel.ready
     await rig.time.move(3600)
     assert wecom.dials == 1
-    with pytest.raises(ChannelError, match="^kicked by another connection$"):
+    with pytest.raises(ChannelError, match=r"^kicked by another connection$"):
         await rig.channel.send(ROOM, True, "nobody hears this")
     rig.channel.resume()
     await rig.ready()
@@ -337,7 +337,7 @@ async def test_stop_after_a_kick(rig: Rig) -> None:
 async def test_starts_again_after_stop(rig: Rig) -> None:
     await rig.ready()
     await rig.channel.stop()
-    with pytest.raises(ChannelError, match="^not connected: stopped$"):
+    with pytest.raises(ChannelError, match=r"^not connected: stopped$"):
         await rig.channel.send(ROOM, True, "too late")
     peer = await rig.ready()
     await rig.heard(peer)

@@ -360,6 +360,21 @@ async def test_half_open(served: Served) -> None:
     assert (await heard(served, await served.dial()))["cmd"] == "aibot_msg_callback"
 
 
+async def test_a_half_open_line_does_not_even_close(served: Served) -> None:
+    line = await served.dial()
+    served.corp.line.half_open()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(line.socket.close(), 0.05)
+    assert served.corp.line.connected
+
+
+async def test_a_bot_that_leaves_is_gone(served: Served) -> None:
+    line = await served.dial()
+    await line.socket.close()
+    assert line.socket.close_code == 1000
+    await served.corp.changes.until(lambda: not served.corp.line.connected)
+
+
 async def test_websocket_pings_are_answered(served: Served) -> None:
     line = await served.dial()
     await line.socket.ping(b"you there")

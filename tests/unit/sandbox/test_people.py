@@ -112,6 +112,22 @@ def test_recalls_name_the_message_inside_the_event(corp: Corp) -> None:
     assert corp.events()[-1]["servicer_userid"] == LI
 
 
+def test_rejecting_and_failing_are_events(corp: Corp) -> None:
+    corp.servicer_rejects(KF, WM, LI, True)
+    corp.delivery_fails(KF, WM, "o1", 4)
+    rejected, failed = corp.events()
+    assert (rejected["event_type"], rejected["reject_switch"]) == ("reject_customer_msg_switch_change", 1)
+    assert (failed["event_type"], failed["fail_msgid"], failed["fail_type"]) == ("msg_send_fail", "o1", 4)
+
+
+def test_other_message_types_and_anything_at_all(corp: Corp) -> None:
+    corp.customer_writes(KF, WM, "", msgtype="location", content={"latitude": 31.2, "name": "上海"})
+    corp.inject(KF, {"send_time": 1, "origin": 4, "msgtype": "event", "event": {"event_type": "new_thing"}})
+    located, strange = corp.items()
+    assert located["location"]["name"] == "上海"
+    assert "msgid" not in strange
+
+
 def test_what_the_apps_do_not_offer(corp: Corp) -> None:
     with pytest.raises(NotPossible):
         corp.servicer_takes(KF, WM, LI)

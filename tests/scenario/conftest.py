@@ -1,0 +1,129 @@
+"""The whole bot against the whole sandbox, over real sockets and a real database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.app import App, Core
+from bot.model import Handoff, SessionKey
+from bot.sandbox import Sandbox, SandboxConfig
+from bot.settings import Settings
+
+KF, KF2 = "wkTEST00000000000000000000000001", "wkTEST00000000000000000000000002"
+ANN, BOB = "wm7lAnn0000000000000000000000001", "wmQ4Bob0000000000000000000000002"
+CHAT = "wrTESTGROUP"
+PATIENCE = 10.0
+
+
+@dataclass
+class Stage:
+    """A bot and its WeCom. `ask` is what a member types after the mention; it returns the bot's answer."""
+
+    sandbox: Sandbox
+    settings: Settings
+    app: App | None = None
+    apps: list[App] = field(default_factory=list)
+
+    @property
+    def bot(self) -> App:
+        assert self.app is not None
+        return self.app
+
+    async def start(self) -> App:
+        """Start the bot, or another process of it on the same database."""
+        self.app = App(Core(self.settings))
+        self.apps.append(self.app)
+        await self.app.start()
+        self.sandbox.callback_url = f"http://127.0.0.1:{self.app.port}/callback/kf"
+        await self.sandbox.wait_connected(PATIENCE)
+        return self.app
+
+    async def stop(self) -> None:
+        app, self.app = self.app, None
+        if app is not None:
+            await app.stop()
+
+    async def ask(self, text: str, userid: str = "LiNa", chat: str = CHAT, quote: str = "") -> str:
+        mark = self.sandbox.mark
+        self.sandbox.group_message(chat, userid, f"@kfbot {text}", quote)
+        message = await self.sandbox.wait_for_group_message(lambda said: said.source == "bot", PATIENCE, mark)
+        return message.text
+
+    async def until(self, true: Callable[[], Awaitable[Any]]) -> Any:
+        """Wait for the bot's record to catch up; it has no event to wait for from outside."""
+        async with asyncio.timeout(PATIENCE):
+            while not (found := await true()):
+                await asyncio.sleep(0.01)
+        return found
+
+    async def open_handoff(self, customer: str = ANN, kf: str = KF) -> Handoff:
+        found = await self.until(lambda: self.bot.core.ledger.open_handoff(SessionKey(kf, customer)))
+        assert isinstance(found, Handoff)
+        return found
+
+    async def no_handoff(self, customer: str = ANN, kf: str = KF) -> Handoff:
+        """Wait until the session has no open handoff; returns the last one."""
+
+        async def ended() -> Handoff | None:
+            found = await self.bot.core.ledger.history(SessionKey(kf, customer), 1)
+            return found[0] if found and not found[0].status.is_open else None
+
+        found = await self.until(ended)
+        assert isinstance(found, Handoff)
+        return found
+
+    def moves(self) -> list[dict[str, Any]]:
+        """service_state/trans calls to 4 that WeCom saw."""
+        return [each for each in self.sandbox.ledger.of("trans") if each["args"].get("service_state") == 4]
+
+    def goodbyes(self) -> list[str]:
+        sent = self.sandbox.ledger.of("send_msg_on_event")
+        return [each["args"]["text"]["content"] for each in sent if each["errcode"] == 0]
+
+
+def settings_of(sandbox: Sandbox, folder: Path, **changes: Any) -> Settings:
+    values: dict[str, Any] = sandbox.settings
+    values["group"]["chat_ids"] = [CHAT]
+    values["server"] = {"host": "127.0.0.1", "port": 0}
+    values["storage"] = {"url": f"sqlite:///{folder / 'kfbot.db'}"}
+    values["log"] = {"dir": str(folder / "logs")}
+    for name, section in changes.items():
+        values[name] = {**values.get(name, {}), **section}
+    return Settings(**values)
+
+
+@asynccontextmanager
+async def a_stage(folder: Path, **changes: Any) -> AsyncIterator[Stage]:
+    sandbox = Sandbox(SandboxConfig())
+    async with sandbox.serve():
+        servicers = {"ZhangSuQuan": "张素泉", "LiNa": "李娜"}
+        sandbox.account_new(KF, "售前咨询", servicers)
+        sandbox.account_new(KF2, "售后服务", servicers)
+        sandbox.customer_new("小林", ANN)
+        sandbox.customer_new("Bob", BOB)
+        sandbox.group_new("客服值班群", {"LiNa": "李娜", "ZhangSuQuan": "张素泉", "ChenJing": "陈静"}, CHAT)
+        stage = Stage(sandbox, settings_of(sandbox, folder, **changes))
+        try:
+            yield stage
+        finally:
+            await stage.stop()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    """The sandbox with two accounts, two customers and a paired group; the bot is not started yet."""
+    async with a_stage(tmp_path) as ready:
+        yield ready
+
+
+@pytest.fixture
+async def running(stage: Stage) -> Stage:
+    await stage.start()
+    return stage

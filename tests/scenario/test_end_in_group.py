@@ -1,0 +1,208 @@
+"""From a group frame to WeCom's call, the row and the reply: `/end` in every circumstance."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bot.model import EventType, HandoffStatus, OperatorType
+from tests.scenario.conftest import ANN, BOB, KF, KF2, Stage
+
+
+async def _with_human(stage: Stage, customer: str = ANN, kf: str = KF) -> int:
+    stage.sandbox.customer_writes(kf, customer, "在吗")
+    stage.sandbox.servicer_takes(kf, customer, "ZhangSuQuan")
+    return (await stage.open_handoff(customer, kf)).id
+
+
+async def test_a_session_ends_and_the_customer_hears_goodbye(running: Stage) -> None:
+    number = await _with_human(running)
+    running.sandbox.servicer_writes(KF, ANN, "ZhangSuQuan", "您好")
+
+    answer = await running.ask("/end wm7l 已解决")
+
+    assert answer.startswith("✅ 已结束") and f"#{number}" in answer and "结束语已发送" in answer
+    assert running.sandbox.session(KF, ANN).state == 4
+    [move] = running.moves()
+    assert move["args"]["servicer_userid"] == "ZhangSuQuan"
+    assert running.goodbyes() == [running.settings.customer.closing.agent]
+    handoff = await running.no_handoff()
+    assert (handoff.status, handoff.ended_by) == (HandoffStatus.COMPLETED, OperatorType.AGENT)
+    assert (handoff.operator_id, handoff.via, handoff.reason) == ("LiNa", "command", "已解决")
+
+
+async def test_the_log_of_the_handoff_tells_the_whole_story(running: Stage) -> None:
+    number = await _with_human(running)
+    running.sandbox.servicer_writes(KF, ANN, "ZhangSuQuan", "您好")
+    await running.until(lambda: _in_progress(running))
+    await running.ask(f"/end {number}")
+
+    events = await running.bot.core.ledger.events(number)
+
+    kinds = [event.type for event in events]
+    assert kinds == [
+        EventType.REQUESTED,
+        EventType.ACCEPTED,
+        EventType.PROGRESS,
+        EventType.ENDING,
+        EventType.COMPLETED,
+        EventType.CLOSING,
+    ]
+    completed = events[4]
+    assert (completed.data["endedBy"], completed.data["via"]) == ("AGENT", "command")
+    assert completed.operator.id == "LiNa"
+
+
+async def _in_progress(stage: Stage) -> bool:
+    return (await stage.open_handoff()).status is HandoffStatus.IN_PROGRESS
+
+
+async def test_it_takes_three_calls_and_the_closing_message(running: Stage) -> None:
+    await _with_human(running)
+    before = running.sandbox.ledger.calls.copy()
+    await running.ask("/end wm7l")
+    calls = running.sandbox.ledger.calls - before
+    state = sum(count for path, count in calls.items() if "service_state" in path)
+    assert state == 3
+    assert sum(count for path, count in calls.items() if "send_msg_on_event" in path) == 1
+
+
+async def test_ending_twice_says_who_ended_it(running: Stage) -> None:
+    number = await _with_human(running)
+    await running.ask("/end wm7l")
+    for name in (str(number), "wm7l", ANN):
+        answer = await running.ask(f"/end {name}", userid="ChenJing")
+        assert "此前已经结束：LiNa" in answer
+    assert len(running.moves()) == 1
+
+
+async def test_two_people_ending_at_once_make_one_end(running: Stage) -> None:
+    number = await _with_human(running)
+    mark = running.sandbox.mark
+    running.sandbox.fault("kf/service_state/trans", "delay", seconds=0.3)
+    running.sandbox.group_message("wrTESTGROUP", "LiNa", f"@kfbot /end {number}")
+    running.sandbox.group_message("wrTESTGROUP", "ChenJing", f"@kfbot /end {number}")
+
+    answers = []
+    for _ in range(2):
+        said = await running.sandbox.wait_for_group_message(lambda message: message.source == "bot", after=mark)
+        answers.append(said.text)
+        mark = said.n
+
+    assert sorted(answer[0] for answer in answers) == ["ℹ", "✅"]
+    assert len(running.moves()) == 1
+    events = await running.bot.core.ledger.events(number)
+    assert [event.type for event in events].count(EventType.COMPLETED) == 1
+    assert len(running.goodbyes()) == 1
+
+
+async def test_a_servicer_no_longer_known_is_left_out(running: Stage) -> None:
+    await _with_human(running)
+    running.sandbox.fault("kf/service_state/trans", "errcode", errcode=95014)
+    answer = await running.ask("/end wm7l")
+    assert answer.startswith("✅")
+    refused, done = running.moves()
+    assert "servicer_userid" in refused["args"] and "servicer_userid" not in done["args"]
+
+
+async def test_95016_leaves_it_open_and_says_what_to_do(running: Stage) -> None:
+    number = await _with_human(running)
+    running.sandbox.fault("kf/service_state/trans", "errcode", errcode=95016, times=None)
+    answer = await running.ask("/end wm7l")
+    assert answer.startswith("❌") and "95016" in answer and "删除会话" in answer and "仅智能助手接待" in answer
+    handoff = await running.bot.core.ledger.handoff(number)
+    assert handoff is not None and handoff.status.is_open
+    assert len(running.moves()) <= 2
+
+
+async def test_the_servicer_was_faster(running: Stage) -> None:
+    await _with_human(running)
+    running.sandbox.servicer_ends(KF, ANN)
+    handoff = await running.no_handoff()
+    assert (handoff.ended_by, handoff.via, handoff.operator_id) == (OperatorType.AGENT, "client", "ZhangSuQuan")
+    assert "此前已经结束：ZhangSuQuan" in await running.ask("/end wm7l")
+    assert running.goodbyes() == [running.settings.customer.closing.agent]
+
+
+async def test_an_answer_that_got_lost_is_read_back(running: Stage) -> None:
+    await _with_human(running)
+    running.sandbox.fault("kf/service_state/trans", "reset_after")
+    answer = await running.ask("/end wm7l")
+    assert answer.startswith("✅")
+    assert len(running.moves()) == 1
+
+
+async def test_a_call_that_never_arrived_is_made_again(running: Stage) -> None:
+    await _with_human(running)
+    running.sandbox.fault("kf/service_state/trans", "reset_before")
+    assert (await running.ask("/end wm7l")).startswith("✅")
+    assert running.sandbox.session(KF, ANN).state == 4
+
+
+async def test_wecom_down_before_anything_is_done_is_said_and_nothing_is_pretended(running: Stage) -> None:
+    number = await _with_human(running)
+    running.sandbox.fault("kf/service_state/get", "reset_before", times=None)
+    async with asyncio.timeout(10):
+        answer = await running.ask("/end wm7l")
+    assert answer.startswith("❌") and "没有应答" in answer
+    running.sandbox.clear_faults()
+    assert f"#{number}" in await running.ask("/end wm7l")
+    assert running.sandbox.session(KF, ANN).state == 4
+
+
+async def test_an_end_of_unknown_outcome_is_said_within_ten_seconds_and_converges(running: Stage) -> None:
+    number = await _with_human(running)
+    running.sandbox.fault("kf/service_state/trans", "reset_after")
+    mark = running.sandbox.mark
+    async with asyncio.timeout(10):
+        asking = asyncio.create_task(running.ask("/end wm7l 超时"))
+        await running.sandbox.wait_for_ledger(lambda entry: entry["kind"] == "trans")
+        running.sandbox.fault("kf/service_state/get", "reset_before", times=None)
+        answer = await asking
+    assert answer.startswith("⏳") and "没有应答" in answer
+
+    running.sandbox.clear_faults()
+    later = await running.sandbox.wait_for_group_message(lambda said: "✅" in said.text, 15, mark)
+
+    assert f"#{number}" in later.text
+    handoff = await running.no_handoff()
+    assert (handoff.id, handoff.ended_by, handoff.reason) == (number, OperatorType.AGENT, "超时")
+    assert len(running.moves()) == 1
+
+
+async def test_ambiguous_names_do_nothing(running: Stage) -> None:
+    await _with_human(running)
+    await _with_human(running, ANN, KF2)
+    answer = await running.ask("/end wm7l")
+    assert "匹配到多个客户" in answer and "#1" in answer and "#2" in answer
+    assert running.moves() == []
+
+
+async def test_a_quoted_message_names_the_customer(running: Stage) -> None:
+    await _with_human(running)
+    await _with_human(running, BOB)
+    await running.ask("/list")
+    status = running.sandbox.mark
+    await running.ask("/status wmQ4")
+    quoted = next(said for said in reversed(running.sandbox.group_messages("wrTESTGROUP")) if said.n > status and said.source == "bot")
+    answer = await running.ask("/end 谢谢", quote=quoted.id)
+    assert answer.startswith("✅") and "Bob" in answer
+    assert running.sandbox.session(KF, ANN).state == 3
+    assert (await running.no_handoff(BOB)).reason == "谢谢"
+
+
+async def test_a_queued_session_that_wecom_keeps_stays_open(running: Stage) -> None:
+    running.sandbox.account_routing(KF, "queue")
+    running.sandbox.customer_writes(KF, ANN, "有人吗")
+    handoff = await running.open_handoff()
+    assert handoff.status is HandoffStatus.PENDING
+    answer = await running.ask("/end wm7l")
+    assert answer.startswith("❌") and "排队" in answer
+    assert (await running.open_handoff()).id == handoff.id
+
+
+async def test_ids_of_nobody_and_junk_get_a_sentence(running: Stage) -> None:
+    assert "没有找到客户" in await running.ask("/end wmNobodyAtAll")
+    assert "没有编号为 #99" in await running.ask("/end 99")
+    assert "用法：`/end 客户 [原因]`" in await running.ask("/end")
+    assert "太短" in await running.ask("/end wm7")
+    assert running.moves() == []

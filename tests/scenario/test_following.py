@@ -1,0 +1,143 @@
+"""From callback bytes to the row: whoever puts a session into human hands, it is on record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bot.model import HandoffStatus, OperatorType, SessionKey
+from tests.scenario.conftest import ANN, BOB, KF, Stage, a_stage
+
+
+async def test_a_servicer_takes_answers_hands_over_and_ends(running: Stage) -> None:
+    box = running.sandbox
+    box.account_routing(KF, "queue")
+    box.customer_writes(KF, ANN, "你好")
+    assert (await running.open_handoff()).status is HandoffStatus.PENDING
+
+    box.servicer_takes(KF, ANN, "ZhangSuQuan")
+    await running.until(lambda: _status(running, HandoffStatus.ACCEPTED))
+    box.servicer_writes(KF, ANN, "ZhangSuQuan", "您好")
+    await running.until(lambda: _status(running, HandoffStatus.IN_PROGRESS))
+    box.servicer_transfers(KF, ANN, "LiNa")
+    await running.until(lambda: _served_by(running, "LiNa"))
+    box.servicer_ends(KF, ANN)
+
+    handoff = await running.no_handoff()
+    assert handoff.status is HandoffStatus.COMPLETED
+    assert (handoff.ended_by, handoff.operator_id) == (OperatorType.AGENT, "LiNa")
+    assert running.goodbyes() == [running.settings.customer.closing.agent]
+    assert running.moves() == []
+
+
+async def test_the_consoles_routing_is_found_by_reading_the_state(running: Stage) -> None:
+    running.sandbox.account_routing(KF, "human")
+    running.sandbox.customer_writes(KF, ANN, "你好")
+    handoff = await running.open_handoff()
+    assert handoff.status is HandoffStatus.ACCEPTED and handoff.servicer_userid
+    assert handoff.waiting_since is not None
+
+
+async def test_a_servicer_who_writes_again_opens_a_handoff_that_names_the_old_one(running: Stage) -> None:
+    box = running.sandbox
+    box.customer_writes(KF, ANN, "你好")
+    box.servicer_takes(KF, ANN, "ZhangSuQuan")
+    first = await running.open_handoff()
+    await running.ask("/end wm7l")
+    box.servicer_writes(KF, ANN, "ZhangSuQuan", "还有一件事")
+
+    second = await running.open_handoff()
+
+    assert second.id != first.id and second.previous_id == first.id
+    assert f"接续 #{first.id}" in await running.ask("/history wm7l")
+
+
+async def test_the_same_news_twice_changes_nothing(running: Stage) -> None:
+    box = running.sandbox
+    box.fault("kf/sync_msg", "repeat_page", times=3)
+    box.customer_writes(KF, ANN, "你好")
+    box.servicer_takes(KF, ANN, "ZhangSuQuan")
+    number = (await running.open_handoff()).id
+    for _ in range(3):
+        await box.callback_duplicate()
+    await box.settled()
+    box.servicer_ends(KF, ANN)
+    assert (await running.no_handoff()).id == number
+    events = await running.bot.core.ledger.events(number)
+    assert len({event.type for event in events}) == len(events)
+
+
+async def test_sessions_stuck_before_the_first_start_are_listed_and_their_history_is_not_acted_upon(
+    stage: Stage,
+) -> None:
+    box = stage.sandbox
+    box.customer_writes(KF, ANN, "在吗")
+    box.servicer_takes(KF, ANN, "ZhangSuQuan")
+    box.customer_writes(KF, BOB, "你好")
+    box.servicer_takes(KF, BOB, "LiNa")
+    box.servicer_ends(KF, BOB)
+    box.clock_advance(1800)
+    box.customer_writes(KF, ANN, "还在吗")
+    box.clock_advance(60)
+
+    await stage.start()
+
+    handoff = await stage.open_handoff()
+    assert handoff.servicer_userid == "ZhangSuQuan"
+    assert await stage.bot.core.ledger.history(SessionKey(KF, BOB)) == []
+    assert box.ledger.of("send_msg_on_event") == []
+    assert "小林" in await stage.ask("/list")
+
+
+async def test_what_happened_while_the_bot_was_down_is_caught_up(stage: Stage) -> None:
+    box = stage.sandbox
+    await stage.start()
+    box.customer_writes(KF, ANN, "你好")
+    box.servicer_takes(KF, ANN, "ZhangSuQuan")
+    number = (await stage.open_handoff()).id
+    await stage.stop()
+    box.servicer_ends(KF, ANN)
+    box.customer_writes(KF, BOB, "有人吗")
+    box.servicer_takes(KF, BOB, "LiNa")
+
+    await stage.start()
+
+    assert (await stage.no_handoff()).id == number
+    assert (await stage.open_handoff(BOB)).servicer_userid == "LiNa"
+
+
+async def test_a_lost_callback_is_made_good_by_the_poll(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, kf={"poll": "2s"}) as stage:
+        await stage.start()
+        stage.sandbox.fault("callback", "lose", times=None)
+        stage.sandbox.customer_writes(KF, ANN, "你好")
+        stage.sandbox.servicer_takes(KF, ANN, "ZhangSuQuan")
+        assert (await stage.open_handoff()).servicer_userid == "ZhangSuQuan"
+
+
+async def test_names_of_customers_are_learned(running: Stage) -> None:
+    running.sandbox.customer_writes(KF, ANN, "你好")
+    running.sandbox.servicer_takes(KF, ANN, "ZhangSuQuan")
+    await running.open_handoff()
+    await running.until(lambda: running.bot.core.people.nicknames([ANN]))
+    assert "小林" in await running.ask("/list")
+
+
+async def test_words_of_customers_cannot_format_the_groups_messages(running: Stage) -> None:
+    evil = running.sandbox.customer_new("<@all>[点我](http://evil)", "wmEvil00000000000000000000000001")
+    running.sandbox.customer_writes(KF, evil, "**x** <font color='warning'>y</font> `z`\n# big")
+    running.sandbox.servicer_takes(KF, evil, "LiNa")
+    await running.open_handoff(evil)
+    await running.until(lambda: running.bot.core.people.nicknames([evil]))
+    answer = await running.ask("/status wmEvil")
+    for mark in ("<@", "](", "<font", "://", "**x**", "\n#"):
+        assert mark not in answer, mark
+
+
+async def _status(stage: Stage, status: HandoffStatus) -> bool:
+    return (await stage.open_handoff()).status is status
+
+
+async def _served_by(stage: Stage, userid: str) -> bool:
+    return (await stage.open_handoff()).servicer_userid == userid
+
+
