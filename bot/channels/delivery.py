@@ -204,11 +204,13 @@ class Delivery:
 
 
 async def _post(post_json: PostJson, response_url: str, payload: Payload) -> None:
-    """The address holds a code: neither it nor what others say about it gets into an exception."""
+    """The address holds a code: neither it nor what others say about it gets into an exception or its context."""
     try:
         answer = await post_json(response_url, payload)
     except POST_FAILURES as error:
-        raise ChannelError(f"not connected, and the response_url failed ({type(error).__name__})") from None
+        answer = {"errcode": 0, "failure": type(error).__name__}
+    if failure := answer.get("failure"):
+        raise ChannelError(f"not connected, and the response_url failed ({failure})")
     if errcode := answer.get("errcode", 0):
         raise ChannelError(f"not connected, and the response_url was refused: {errcode}", errcode)
 

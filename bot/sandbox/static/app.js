@@ -43,7 +43,7 @@ ctx.coach = createCoach({
     open('group');
     panes.group.fill(`/end ${newestServed()?.external_userid ?? ''}`);
   },
-  rate() { open('customer'); panes.customer.focusMenu(); },
+  read() { open('group'); panes.group.fill('/history'); },
 }, values);
 
 const panes = { customer: customerPane(ctx), group: groupPane(ctx), servicer: servicerPane(ctx) };

@@ -4,7 +4,7 @@ import { $, h, icon } from './dom.js';
 import { keyOf } from './people.js';
 import { t } from './words.js';
 
-const STEPS = [['write', 'stepWrite'], ['take', 'stepTake'], ['end', 'stepEnd'], ['rate', 'stepRate']];
+const STEPS = [['write', 'stepWrite'], ['take', 'stepTake'], ['end', 'stepEnd'], ['read', 'stepRead']];
 const KEY = 'kfbot.coach';
 const RECENT = 30000;
 
@@ -49,8 +49,10 @@ export function createCoach(go, values) {
   return {
     draw,
     // A message or a tap in the group: an end that follows soon is the group's doing.
-    acted() { actedAt = Date.now(); },
-    rated() { if (done.has('end')) tick('rate'); },
+    acted(text = '') {
+      actedAt = Date.now();
+      if (done.has('end') && /history|记录/.test(text)) tick('read');
+    },
     observe(before, after) {
       if (!before) return;
       const old = new Map(before.sessions.map((one) => [keyOf(one), one]));

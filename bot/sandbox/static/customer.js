@@ -27,7 +27,7 @@ export function customerPane(ctx) {
       testid: 'customer-message', time, mine,
       name: mine ? '' : message.from === 'servicer' ? nameOf(state, message.by) : account,
       avatar: mine ? avatar(view.customer, nameOf(state, view.customer)) : message.from === 'servicer' ? avatar(message.by, nameOf(state, message.by)) : avatar('', '', 'kf'),
-      choose: async (item) => { if (await say(item.content, item.id)) ctx.coach.rated(); },
+      choose: (item) => say(item.content, item.id),
     });
   });
 
@@ -82,6 +82,5 @@ export function customerPane(ctx) {
     update,
     unread: (state) => (sessionOf(state, view.kf, view.customer)?.messages ?? []).filter((one) => one.from !== 'customer').length,
     greet: () => setText(input, input.value || t('greeting')),
-    focusMenu: () => [...pane.querySelectorAll('.menu-item')].at(-1)?.parentElement.parentElement.querySelector('button').focus(),
   };
 }

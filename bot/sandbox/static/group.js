@@ -114,7 +114,7 @@ export function groupPane(ctx) {
   });
 
   async function say(text) {
-    ctx.coach.acted();
+    ctx.coach.acted(text);
     list.follow();
     const sent = await ctx.act('group/message', { chatid: view.chatid, userid: view.member, text, ...(view.quote && { quote_id: view.quote.id }) });
     if (sent) setQuote(null);

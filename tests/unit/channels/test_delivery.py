@@ -200,8 +200,10 @@ async def test_the_code_of_a_response_url_is_in_no_exception(rig: Rig, answer: A
     await rig.alarmed.wait()
     with pytest.raises(ChannelError, match=said) as caught:
         await rig.channel.reply(message, "by http")
-    assert "C0DE" not in str(caught.value)
-    assert caught.value.__suppress_context__
+    error: BaseException | None = caught.value
+    while error:
+        assert "C0DE" not in str(error)
+        error = error.__context__
     assert len(rig.posts) == 1
 
 
@@ -263,16 +265,13 @@ async def test_a_push_refused_is_an_error(rig: Rig, wecom: WeCom) -> None:
 @pytest.mark.parametrize("errcode", [45009, 45033, -1])
 async def test_throttled_waits_and_keeps_the_order(rig: Rig, wecom: WeCom, errcode: int) -> None:
     peer = await rig.ready()
-    wecom.script[SEND] = [errcode, errcode]
+    wecom.script[SEND] = [errcode]
     first = asyncio.create_task(rig.channel.send(ROOM, True, "first"))
     await peer.got(SEND)
     await rig.time.asleep(2)
     second = asyncio.create_task(rig.channel.send(ROOM, True, "second"))
     await settle()
     await rig.time.move(2)
-    assert content(await peer.got(SEND)) == "first"
-    await rig.time.asleep(15)
-    await rig.time.move(15)
     await asyncio.gather(first, second)
     assert [content(await peer.got(SEND)) for _ in range(2)] == ["first", "second"]
 

@@ -1,0 +1,51 @@
+"""The newcomer's ten minutes: play all three parts on the demo page."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+
+def _say(page: Page, pane: str, text: str) -> None:
+    page.get_by_test_id(f"{pane}-input").fill(text)
+    page.get_by_test_id(f"{pane}-send").click()
+
+
+def _new_customer(page: Page, name: str) -> str:
+    """A customer nobody has talked to; returns the external_userid."""
+    page.get_by_test_id("customer-new").click()
+    page.get_by_test_id("customer-new-name").fill(name)
+    page.get_by_test_id("customer-new-create").click()
+    _say(page, "customer", "你好，我的订单没有发货")
+    row = page.get_by_test_id("session-row").filter(has_text=name)
+    row.click()
+    return str(row.get_attribute("data-external-userid"))
+
+
+def test_a_session_goes_from_the_customer_to_the_servicer_and_is_ended_in_the_group(page: Page) -> None:
+    expect(page.get_by_test_id("bot-connected")).to_have_attribute("data-connected", "true")
+    customer = _new_customer(page, "测试客户")
+    page.get_by_test_id("servicer-take").click()
+    _say(page, "servicer", "您好，我来帮您看一下")
+    answers = page.get_by_test_id("group-message")
+    expect(page.get_by_test_id("customer-message").filter(has_text="我来帮您看一下")).to_be_visible()
+
+    _say(page, "group", "@kfbot /status")
+    expect(answers.filter(has_text="客服会话总览")).to_be_visible()
+    _say(page, "group", f"@kfbot /end {customer} 已处理")
+    expect(answers.filter(has_text="✅ 已结束")).to_be_visible()
+    expect(answers.filter(has_text="结束语已发送")).to_be_visible()
+
+    goodbye = page.get_by_test_id("customer-message").filter(has_text="客服已结束本次对话")
+    expect(goodbye).to_be_visible()
+    _say(page, "group", f"@kfbot /history {customer}")
+    record = answers.filter(has_text="会话记录")
+    expect(record).to_contain_text("已处理")
+    expect(record).to_contain_text("群命令")
+
+
+def test_the_stuck_session_of_the_seed_is_listed_from_the_first_minute(page: Page) -> None:
+    _say(page, "group", "@kfbot /list")
+    expect(page.get_by_test_id("group-message").filter(has_text="进行中的会话")).to_contain_text("ZhangSuQuan")
