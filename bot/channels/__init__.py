@@ -2,7 +2,7 @@
 
 `aibot` is the AI bot's long connection, `webhook` only sends. What `aibot` is made of: `protocol` (frames), `mention`,
 `cards` and `cutting` (texts within the vendor's limits), `pacing` (turns per chat), `connection` (one socket), `line`
-(redialling), `delivery` (what to do with each acknowledgement), `intake` (handlers in tasks of their own), `timing`.
+(redialling), `delivery` (what to do with each acknowledgement), `intake` (handlers in tasks of their own), `posting`, `timing`.
 
 To add a channel, write one file here with a class that keeps the promises of `bot.ports.GroupChannel`:
 

@@ -14,9 +14,10 @@ from dataclasses import replace
 import aiohttp
 
 from bot.channels.connection import Connection
-from bot.channels.delivery import Delivery, Handle, PostJson
+from bot.channels.delivery import Delivery, Handle
 from bot.channels.intake import Intake
 from bot.channels.line import Account, Dial, Line
+from bot.channels.posting import PostJson
 from bot.channels.protocol import CHANNEL
 from bot.channels.timing import Clock, Sleep, Timing
 from bot.model import Card, CardTap, GroupMessage

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self, TypeVar
-
-import aiohttp
+from typing import NamedTuple, Self, TypeVar
 
 from bot.channels import protocol
 from bot.channels.connection import Connection, NotConnected, Unacknowledged, fresh
 from bot.channels.cutting import cut
 from bot.channels.line import Line
 from bot.channels.pacing import Pace, Paces, Rank
+from bot.channels.posting import NO_ANSWER, PostJson, posted
 from bot.channels.protocol import Ack, Payload
 from bot.channels.timing import Timing
-from bot.errors import CardRefused, ChannelError, KfbotError
+from bot.errors import CardRefused, ChannelError
 from bot.model import Card, CardTap, GroupMessage
 
 TAP_WINDOW = 5.0
 THROTTLE_PAUSES = (2.0, 15.0, 61.0)  # the length of the vendor's penalty is not documented
 ATTEMPTS = 2
 NOT_ABOUT_CARDS = protocol.THROTTLED | protocol.UNOPENED | {protocol.NOT_SUBSCRIBED, protocol.TASK_ID_USED}
-
-# Returns the JSON object answered; raises one of POST_FAILURES when there is none.
-PostJson = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
-POST_FAILURES = (KfbotError, OSError, aiohttp.ClientError, ValueError)
 
 Answer = TypeVar("Answer", Ack, Ack | None)
 
@@ -204,15 +199,10 @@ class Delivery:
 
 
 async def _post(post_json: PostJson, response_url: str, payload: Payload) -> None:
-    """The address holds a code: neither it nor what others say about it gets into an exception or its context."""
-    try:
-        answer = await post_json(response_url, payload)
-    except POST_FAILURES as error:
-        answer = {"errcode": 0, "failure": type(error).__name__}
-    if failure := answer.get("failure"):
-        raise ChannelError(f"not connected, and the response_url failed ({failure})")
-    if errcode := answer.get("errcode", 0):
-        raise ChannelError(f"not connected, and the response_url was refused: {errcode}", errcode)
+    errcode, errmsg = await posted(post_json, response_url, payload)
+    if errcode:
+        why = errmsg if errcode == NO_ANSWER else errcode  # WeCom's own words might repeat the code
+        raise ChannelError(f"not connected, and the response_url failed: {why}", errcode)
 
 
 def _refusal(what: str, ack: Ack) -> ChannelError:

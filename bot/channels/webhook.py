@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from bot.channels.cutting import cut, cut_bytes
-from bot.channels.delivery import POST_FAILURES, PostJson
 from bot.channels.pacing import MINUTE, Pace, Rank
+from bot.channels.posting import PostJson, posted
 from bot.channels.timing import Clock, Sleep, Timing
 from bot.errors import ChannelError
 
@@ -79,26 +79,14 @@ class WebhookChannel:
     async def _try(self, body: dict[str, Any], ticket: int) -> tuple[int, str]:
         for pause in BUSY_PAUSES:
             await self._pace.turn(Rank.PUSH, ticket)
-            errcode, errmsg = await self._post(body)
+            errcode, errmsg = await posted(self._post_json, self._url, body)
             if errcode not in BUSY or pause is None:
                 break
             await self._sleep(pause)
-        return errcode, errmsg
-
-    async def _post(self, body: dict[str, Any]) -> tuple[int, str]:
-        """A failure to get an answer counts as -1; what it says may hold the address, so only its kind is told."""
-        try:
-            answer = await self._post_json(self._url, body)
-        except POST_FAILURES as error:
-            return -1, f"no answer ({type(error).__name__})"
-        return _number(answer.get("errcode", 0)), self._redacted(str(answer.get("errmsg", "")))
+        return errcode, self._redacted(errmsg)
 
     def _redacted(self, text: str) -> str:
         for keys in parse_qs(urlsplit(self._url).query).values():
             for key in keys:
                 text = text.replace(key, "***")
         return cut(text.split(", hint:")[0], 160)
-
-
-def _number(value: Any) -> int:
-    return value if isinstance(value, int) else -1

@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[2]
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium. Where it must be there (REQUIRE_BROWSER) its absence is a failure, elsewhere a skip."""
+    """Debian's Chromium, for one module: while it runs, its driver holds the thread's event loop. Where it must be there (REQUIRE_BROWSER) its absence is a failure, elsewhere a skip."""
     chromium = shutil.which("chromium")
     if chromium is None:
         lacking = "needs Debian's chromium: apt-get install chromium fonts-noto-cjk"
