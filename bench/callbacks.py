@@ -23,13 +23,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.child import say
-from bench.children import HOST, Child, Children, ChildFailed, cpu_seconds, free_port
+from bench.children import HOST, Child, Children, ChildFailed, cpu_seconds, free_port, listening
 from bench.runner import Goal, Row, Stage, bench, of_rounds
 
 CONNECTIONS = 32
 ACCOUNTS = 8
 DISTINCT = 24_000  # requests built before the first round; a round goes on where the one before ended
-ROUNDS, SECONDS, WARM_UP = 6, 1.0, 0.5
+ROUNDS, SECONDS, WARM_UP = 16, 0.4, 0.4
 SYNC_SECONDS = 0.02
 GOAL = Goal(ratio_at_least=0.40)
 TARGET = "/callback/kf"
@@ -37,7 +37,8 @@ TARGET = "/callback/kf"
 
 @bench("callbacks", steps=ROUNDS + 2)
 def callbacks(stage: Stage) -> Iterator[Row]:
-    bare, real = (_server(stage.children, target) for target in ("bench.floors:bare_server", "bench.callbacks:serve"))
+    bare = _server(stage.children, "bench.floors:bare_server", path=TARGET, text="success")
+    real = _server(stage.children, "bench.callbacks:serve")
     load = stage.children.call("bench.callbacks:load", ports=[bare[1], real[1]])
     load.hear()
     stage.step("requests built")
@@ -53,11 +54,10 @@ def callbacks(stage: Stage) -> Iterator[Row]:
     yield of_rounds("callbacks answered", "/s", pairs, GOAL, _shares(shares))
 
 
-def _server(children: Children, target: str) -> tuple[Child, int]:
+def _server(children: Children, target: str, **more: str) -> tuple[Child, int]:
     port = free_port()
-    more = {"path": TARGET, "text": "success"} if target.endswith("bare_server") else {}
     child = children.call(target, port=port, **more)
-    child.hear()
+    listening(child, port)
     return child, port
 
 
@@ -117,7 +117,6 @@ async def _serve(port: int) -> None:
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=server.SLOW_CLIENT)
     await runner.setup()
     await web.TCPSite(runner, HOST, port).start()
-    say(listening=port)
     await asyncio.Event().wait()
 
 
@@ -157,7 +156,7 @@ def load(ports: list[int]) -> None:
         say(**asyncio.run(_load(order["port"], pools[order["port"]], order["during"])))
 
 
-def sealed(port: int, number: int) -> bytes:
+def sealed(port: int, number: int, open_kfid: str = "") -> bytes:
     """One HTTP request as WeCom sends it; bytes made by the sandbox's half of the crypto, not by the bot's."""
     from urllib.parse import urlencode
 
@@ -168,7 +167,8 @@ def sealed(port: int, number: int) -> bytes:
     from bot.sandbox.notices import envelope, kf_news
 
     config, now = SandboxConfig(corp_id=CORP), time.time()
-    news = kf_news(config, now, f"ENCToken{number:020d}", f"wkBenchCallback{number % ACCOUNTS:016d}")
+    account = open_kfid or f"wkBenchCallback{number % ACCOUNTS:016d}"
+    news = kf_news(config, now, f"ENCToken{number:020d}", account)
     encrypted = MessageCrypto(AES_KEY, CORP).encrypt(news)
     timestamp, nonce = str(int(now)), str(10**9 + number)
     signed = signature(CALLBACK_TOKEN, timestamp, nonce, encrypted)

@@ -121,6 +121,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def listening(child: Child, port: int, seconds: float = 30.0) -> None:
+    """Waits until somebody accepts connections there."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((HOST, port)).close()
+        except OSError:
+            if not child.alive or time.monotonic() > until:
+                raise child.failed("does not listen") from None
+            time.sleep(0.02)
+        else:
+            return
+
+
 def cpu_seconds(pid: int) -> float:
     """Processor time a process has used; 0 where the system does not tell through /proc."""
     try:

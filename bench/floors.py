@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+import sys
 
-from bench.child import say
+from aiohttp import web
 
 
 def bare_server(port: int, path: str, text: str) -> None:
-    """Answers every request to `path` with the same words; says so when it listens."""
+    """Answers every request to `path` with the same words."""
 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text=text)
 
-    async def listening(_: web.Application) -> None:
-        say(listening=port)
-
     app = web.Application()
     app.router.add_route("*", path, answer)
-    app.on_startup.append(listening)
     web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None)
 
 
 if __name__ == "__main__":
-    import sys
-
     bare_server(int(sys.argv[1]), "/readyz", "ready")

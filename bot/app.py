@@ -38,6 +38,7 @@ from bot.settings import Settings
 from bot.wecom.client import KfClient
 from bot.wecom.crypto import CallbackCrypto
 from bot.wecom.errcodes import meaning_of
+from bot.window import Window
 from bot.wording import Words
 from storage.chats import Chats
 from storage.database import Database
@@ -47,8 +48,7 @@ from storage.sync_store import SyncStore
 
 log = logging.getLogger("kfbot.app")
 
-# A leaky bucket lets its whole content through at once and refills meanwhile: up to twice its rate in one window.
-TOKEN_LESS = (4, 60.0)  # sync_msg without a token: WeCom blocks at about 10 a minute
+TOKEN_LESS = (8, 61.0)  # sync_msg without a token: WeCom blocks for a minute at about 10 a minute
 STATE_READS = (600, 60.0)  # of 10,000 a minute that WeCom grants a corp
 SETTLE_EVERY = 2.0
 ACCOUNTS_EVERY = 300.0
@@ -105,7 +105,7 @@ class App:
     def __init__(self, core: Core) -> None:
         self.core, settings = core, core.settings
         self._tasks: set[asyncio.Task[None]] = set()
-        token_less, reads = AsyncLimiter(*TOKEN_LESS), AsyncLimiter(*STATE_READS)
+        token_less, reads = Window(*TOKEN_LESS), AsyncLimiter(*STATE_READS)
         self.checks = Checks(core.ledger, core.clock, core.handoffs.read_state, reads.acquire)
         self.names = Names(core.kf, core.people, core.clock)
         core.handoffs.on_open = self.names.want
@@ -115,7 +115,7 @@ class App:
             core.sync_store,
             core.clock,
             self.aftermath.follow,
-            token_less.acquire,
+            token_less.turn,
             keep_text=core.ledger.keep_text,
             observe=core.metrics.observe_sync,
         )
@@ -274,7 +274,14 @@ class App:
         self.accounts = [each.open_kfid for each in watched]
         self.sync.wake_all(fresh)
         for account in self.accounts:
+            await self._refresh_servicers(account)
+
+    async def _refresh_servicers(self, account: str) -> None:
+        try:
             servicers = await self.core.kf.servicers(account)
+        except WeComError as failed:
+            log.warning("servicers not read | account=%s %s", account, failed)
+        else:
             await self.core.people.save_servicers(account, servicers, self.core.clock.now())
 
     async def _find_accounts(self) -> None:

@@ -1,21 +1,29 @@
 """Verbs and exit codes: 0 done, 1 refused or failed, 2 wrong use or bad settings. Everything else is elsewhere.
 
-Heavy parts are imported by the verb that needs them: `--help` and `end` must not wait for a web server.
+Heavy parts are imported by the verb that needs them: `--help` waits for none of them, `end` for no more than it uses.
 """
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bot.errors import KfbotError, SettingsError
-from bot.settings import Settings, load, missing_for_run, secrets_of
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
 
 REFUSED, WRONG_USE = 1, 2
+DEFAULT = Path("settings.yaml")
+
+
+def _or_the_one_before(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+    """`--settings` may stand before the verb as well."""
+    return path or (context.parent.params.get("path") if context.parent else None)
 
 
 def _settings_option(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,10 +31,14 @@ def _settings_option(verb: Callable[..., Any]) -> Callable[..., Any]:
         "--settings",
         "path",
         type=click.Path(path_type=Path),
-        default=Path("settings.yaml"),
-        show_default=True,
-        help="The settings file.",
+        callback=lambda context, option, path: _or_the_one_before(context, option, path) or DEFAULT,
+        help=f"The settings file.  [default: {DEFAULT}]",
     )(verb)
+
+
+def _optional_settings(says: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """For verbs that need no file and read none unless it is named."""
+    return click.option("--settings", "path", type=click.Path(path_type=Path), callback=_or_the_one_before, help=says)
 
 
 def _json_option(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,46 +46,56 @@ def _json_option(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@_settings_option
+@_optional_settings(f"The settings file.  [default: {DEFAULT}]")
 @click.pass_context
-def cli(context: click.Context, path: Path) -> None:
+def cli(context: click.Context, path: Path | None) -> None:
     """kfbot: find WeCom customer sessions stuck with a human, end them, keep the record."""
     if context.invoked_subcommand is None:
-        context.invoke(run, path=path)
+        context.invoke(run, path=path or DEFAULT)
 
 
 @cli.command()
 @_settings_option
 def run(path: Path) -> None:
     """Run the bot (what happens without a verb)."""
+    settings = _load(path, for_run=True)
+    import asyncio
+
     from bot import log
     from bot.app import App, Core
+    from bot.settings import secrets_of
 
-    settings = _load(path, missing_for_run)
+    app = App(Core(settings))  # before the log: what it finds wrong with the settings must leave nothing behind
     listener = log.start(settings.log.dir, settings.log.level, settings.log.json_lines, secrets_of(settings))
     try:
-        asyncio.run(App(Core(settings)).run())
+        asyncio.run(app.run())
     finally:
         listener.stop()
 
 
 @cli.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port of the page.")
-def demo(port: int) -> None:
+@_optional_settings("Language, rules, texts and roles to try; accounts, group and storage are the demo's own.")
+def demo(port: int, path: Path | None) -> None:
     """The bot with a small WeCom to play with: a page with a customer, the group and a servicer."""
+    import asyncio
+
     from bot.demo import run_demo
 
-    asyncio.run(run_demo(port))
+    asyncio.run(run_demo(port, path))
 
 
 @cli.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8089, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8089, show_default=True, help="Port to serve on.")
 @click.option("--callback", default="", help="The bot's callback URL, such as http://127.0.0.1:8080/callback/kf.")
-def sandbox(port: int, callback: str) -> None:
+@_optional_settings("Let the bot of this file in: its corp_id, secrets, callback keys and bot_id are taken over.")
+def sandbox(port: int, callback: str, path: Path | None) -> None:
     """The small WeCom alone; prints the settings with which a bot can use it."""
+    import asyncio
+
     from bot.demo import run_sandbox
 
-    asyncio.run(run_sandbox(port, callback))
+    asyncio.run(run_sandbox(port, callback, path))
 
 
 @cli.command()
@@ -81,9 +103,11 @@ def sandbox(port: int, callback: str) -> None:
 @_json_option
 def check(path: Path, as_json: bool) -> None:
     """Test settings, storage, clock, token, accounts, servicers, callback and group, with remedies."""
+    settings = _load(path)
+    import asyncio
+
     from bot.check import run_checks
 
-    settings = _load(path)
     raise SystemExit(asyncio.run(run_checks(settings, as_json)))
 
 
@@ -96,9 +120,11 @@ def check(path: Path, as_json: bool) -> None:
 @_json_option
 def end(external_userid: str, open_kfid: str, reason: str, dry_run: bool, path: Path, as_json: bool) -> None:
     """End the session of EXTERNAL_USERID (wm…), step by step; the bot may be running or not."""
+    settings = _load(path, for_run=True)
+    import asyncio
+
     from bot.end_script import EndScript
 
-    settings = _load(path, missing_for_run)
     script = EndScript(settings, as_json=as_json, dry_run=dry_run)
     raise SystemExit(asyncio.run(script.run(external_userid, open_kfid, reason)))
 
@@ -108,14 +134,19 @@ def end(external_userid: str, open_kfid: str, reason: str, dry_run: bool, path: 
 @_json_option
 def status(path: Path, as_json: bool) -> None:
     """Open handoffs by account, as they are on record."""
+    settings = _load(path)
+    import asyncio
+
     from bot.status_script import run_status
 
-    raise SystemExit(asyncio.run(run_status(_load(path), as_json)))
+    raise SystemExit(asyncio.run(run_status(settings, as_json)))
 
 
-def _load(path: Path, more: Callable[[Settings], list[tuple[str, str]]] | None = None) -> Settings:
+def _load(path: Path, *, for_run: bool = False) -> Settings:
+    from bot.settings import load, missing_for_run
+
     settings = load(path)
-    problems = more(settings) if more else []
+    problems = missing_for_run(settings) if for_run else []
     if problems:
         raise SettingsError(problems)
     return settings
@@ -123,8 +154,9 @@ def _load(path: Path, more: Callable[[Settings], list[tuple[str, str]]] | None =
 
 def main() -> None:
     """The one place where an error becomes an exit code."""
+    _print_what_can_be_printed()
     try:
-        cli.main(prog_name="bot.py", standalone_mode=False)
+        code = cli.main(prog_name="bot.py", standalone_mode=False)
     except SettingsError as wrong:
         for key, what in wrong.problems:
             click.echo(f"{key}: {what}", err=True)
@@ -133,12 +165,19 @@ def main() -> None:
         raise SystemExit(REFUSED) from None
     except click.ClickException as misused:
         misused.show()
-        raise SystemExit(WRONG_USE) from None
-    except click.exceptions.Exit as left:
-        raise SystemExit(left.exit_code) from None
+        raise SystemExit(misused.exit_code) from None
     except KfbotError as failed:
         click.echo(f"kfbot: {failed}", err=True)
         raise SystemExit(REFUSED) from None
     except OSError as failed:
-        click.echo(f"kfbot: {failed.strerror or failed}", err=True)
+        click.echo(f"kfbot: {failed}", err=True)
         raise SystemExit(REFUSED) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _print_what_can_be_printed() -> None:
+    """A terminal that knows no Chinese shows question marks, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")

@@ -15,23 +15,24 @@ import click
 from bot import log
 from bot.app import App, Core
 from bot.sandbox import Sandbox, SandboxConfig, settings_for
-from bot.sandbox import serve_forever as serve_sandbox
-from bot.settings import Settings, secrets_of
+from bot.settings import Settings, load, secrets_of
 
 HOST = "127.0.0.1"
 
 
-async def run_demo(port: int) -> None:
-    """Sandbox and bot in one process until interrupted; the bot's data live in a folder that goes away with it."""
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+async def run_demo(port: int, path: Path | None = None) -> None:
+    """Sandbox and bot in one process until interrupted; the bot's data live in a folder that goes away with it.
+
+    `path`: settings whose language, rules and texts to try. Raises SettingsError before anything is started.
+    """
+    load(path)
     callback_port = _free_port()
     config = SandboxConfig(callback_url=f"http://{HOST}:{callback_port}/callback/kf")
+    ended = _interrupted()
     with tempfile.TemporaryDirectory(prefix="kfbot-demo-") as folder:
         async with Sandbox(config, seed=True).serve(HOST, port) as sandbox:
-            settings = demo_settings(config, sandbox, Path(folder), callback_port)
-            listener = log.start(settings.log.dir, "INFO", False, secrets_of(settings))
+            settings = demo_settings(config, sandbox, Path(folder), callback_port, path)
+            listener = log.start(settings.log.dir, settings.log.level, settings.log.json_lines, secrets_of(settings))
             app = App(Core(settings))
             try:
                 await app.start()
@@ -42,26 +43,66 @@ async def run_demo(port: int) -> None:
                 listener.stop()
 
 
-async def run_sandbox(port: int, callback: str) -> None:
-    """The sandbox alone, until interrupted."""
-    config = SandboxConfig(callback_url=callback)
-
-    def announce(sandbox: Sandbox) -> None:
+async def run_sandbox(port: int, callback: str, path: Path | None = None) -> None:
+    """The sandbox alone, until interrupted. `path`: settings of a bot whose credentials it shall know."""
+    config = _sandbox_for(load(path), callback) if path else SandboxConfig(callback_url=callback)
+    ended = _interrupted()
+    async with Sandbox(config, seed=True).serve(HOST, port) as sandbox:
         base = sandbox.base_url
         click.echo(f"WeCom sandbox: {base}/  Settings for a bot (settings.yaml takes JSON):\n")
-        click.echo(json.dumps(settings_for(config, base), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(_told(config, base, path), ensure_ascii=False, indent=2))
+        await ended.wait()
 
-    await serve_sandbox(config, HOST, port, announce)
 
-
-def demo_settings(config: SandboxConfig, sandbox: Sandbox, folder: Path, port: int) -> Settings:
-    """The sandbox's own credentials, its group paired, everything written below `folder`."""
+def demo_settings(
+    config: SandboxConfig, sandbox: Sandbox, folder: Path, port: int, path: Path | None = None
+) -> Settings:
+    """The sandbox's own credentials, its group paired, everything written below `folder`; the rest from `path`."""
     values: dict[str, Any] = settings_for(config, sandbox.base_url)
-    values["group"]["chat_ids"] = [group["chatid"] for group in sandbox.state()["groups"] if group["kind"] == "group"]
-    values["server"] = {"host": HOST, "port": port}
+    chats = [group["chatid"] for group in sandbox.state()["groups"] if group["kind"] == "group"]
+    values["group"]["chat_ids"] = chats
+    values["webhooks"] = []
+    values["kf"] = {"accounts": []}
+    values["server"] = {"host": HOST, "port": port, "public_url": ""}
     values["storage"] = {"url": f"sqlite:///{folder / 'kfbot.db'}"}
     values["log"] = {"dir": str(folder / "logs")}
-    return Settings(**values)
+    settings = load(path, values)
+    # Mappings are merged with those of the file, lists replaced: the file's routes lead to groups that are not here.
+    return settings.model_copy(update={"group": settings.group.model_copy(update={"routes": {}})})
+
+
+def _sandbox_for(settings: Settings, callback: str) -> SandboxConfig:
+    """A sandbox that lets this bot in; what its settings leave empty stays the sandbox's own."""
+    bot, keys = settings.group.aibot, settings.callback
+    wanted: dict[str, Any] = {
+        "corp_id": settings.wecom.corp_id,
+        "secret": settings.wecom.secret.get_secret_value(),
+        "callback_token": keys.token.get_secret_value(),
+        "encoding_aes_key": keys.encoding_aes_key.get_secret_value(),
+        "bot_id": bot.bot_id,
+        "bot_secret": bot.secret.get_secret_value(),
+        "bot_name": bot.name,
+    }
+    return SandboxConfig(callback_url=callback, **{name: value for name, value in wanted.items() if value})
+
+
+def _told(config: SandboxConfig, base: str, path: Path | None) -> dict[str, Any]:
+    """Whole settings, or only where the sandbox is: the bot that was let in has the rest, and it is secret."""
+    whole = settings_for(config, base)
+    if path is None:
+        return whole
+    return {
+        "wecom": {"api_base": whole["wecom"]["api_base"]},
+        "group": {"aibot": {"url": whole["group"]["aibot"]["url"]}},
+    }
+
+
+def _interrupted() -> asyncio.Event:
+    """Set by Ctrl+C or SIGTERM."""
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    return ended
 
 
 def _free_port() -> int:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import json
+import logging
+import os
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import click
 
 from bot import log
 from bot.app import Core
 from bot.ending import EndResult, Move, Outcome, StateRead
-from bot.errors import KfbotError, WeComError
+from bot.errors import KfbotError, WeComError, WeComUnavailable
 from bot.locate import locate
 from bot.model import Operator, OperatorType, ServiceState, SessionKey, StateReading, Via
 from bot.settings import Settings, secrets_of
 from bot.states import has_human
 
 WIDE, UNREAD = 70, -1
+LIMIT = 8.5  # seconds for everything that asks WeCom, so that there is an answer within 10
+
+_log = logging.getLogger("kfbot.end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,131 +43,205 @@ class Report:
 
 
 class EndScript:
+    """For one run. What has been learned so far is kept here: it outlives a time-out and an error."""
+
     def __init__(self, settings: Settings, *, as_json: bool, dry_run: bool) -> None:
         self._core = Core(settings)
         self._say = self._core.say
         self._as_json, self._dry_run = as_json, dry_run
-        self._moved = False
+        self._key = SessionKey("", "")
+        self._before: StateReading | None = None
+        self._after: StateReading | None = None
+        self._moves = 0
 
     async def run(self, external_userid: str, open_kfid: str, reason: str) -> int:
         """Exit code: 0 when the session is over, whoever ended it; 1 when it is not, or may not be."""
+        self._key = SessionKey(open_kfid, external_userid)
+        try:
+            report = await self._logged(reason)
+        except OSError as refused:
+            report = self._stopped(str(refused))
+        if self._as_json:
+            click.echo(json.dumps(asdict(report), ensure_ascii=False))
+        return 0 if report.ok else 1
+
+    async def _logged(self, reason: str) -> Report:
+        """Into the bot's own log file, never to stdout."""
         settings = self._core.settings
         listener = log.start(
             settings.log.dir, settings.log.level, settings.log.json_lines, secrets_of(settings), to_stdout=False
         )
         try:
-            report = await self._run(external_userid, open_kfid, reason)
+            return await self._bounded(reason)
         finally:
             await self._core.close()
             listener.stop()
-        if self._as_json:
-            click.echo(json.dumps(asdict(report), ensure_ascii=False))
-        return 0 if report.ok else 1
 
-    async def _run(self, external_userid: str, open_kfid: str, reason: str) -> Report:
-        self._line(self._say("script.title"), "═" * WIDE)
+    async def _bounded(self, reason: str) -> Report:
+        """Whatever happens becomes a report, in time."""
         try:
-            await self._core.open()
-            await self._core.kf.check_token()
-            self._line(self._say("script.token"), "")
-            key = await self._find(external_userid, open_kfid)
-            self._line(
-                self._say("script.target"),
-                f"   open_kfid: {key.open_kfid}",
-                f"   external_userid: {key.external_userid}",
-            )
-            if self._dry_run:
-                return await self._look(key)
-            return await self._end(key, reason)
+            async with asyncio.timeout(LIMIT):
+                return await self._steps(reason)
+        except TimeoutError:
+            return self._out_of_time()
         except WeComError as failed:
-            return self._refused(external_userid, open_kfid, self._say.error(failed), failed.errcode)
+            return self._stopped(self._say.error(failed), failed.errcode)
         except KfbotError as failed:
-            return self._refused(external_userid, open_kfid, str(failed), 0)
+            return self._stopped(str(failed))
+        except Exception:
+            _log.exception("❌ 结束会话失败 | internal error")
+            return self._stopped(self._say("script.internal", folder=self._core.settings.log.dir))
 
-    async def _find(self, external_userid: str, open_kfid: str) -> SessionKey:
-        if open_kfid:
-            return SessionKey(open_kfid, external_userid)
-        found = await locate(self._core.kf, self._core.ledger, external_userid)
+    async def _steps(self, reason: str) -> Report:
+        self._print(self._say("script.title"), "═" * WIDE)
+        await self._core.open()
+        await self._core.kf.check_token()
+        self._print(self._say("script.token"), "")
+        self._key = await self._find()
+        self._print(
+            self._say("script.target"),
+            f"   open_kfid: {self._key.open_kfid}",
+            f"   external_userid: {self._key.external_userid}",
+        )
+        return await (self._look() if self._dry_run else self._end(reason))
+
+    async def _find(self) -> SessionKey:
+        if self._key.open_kfid:
+            return self._key
+        customer = self._key.external_userid
+        found = await locate(self._core.kf, self._core.ledger, customer)
         if len(found) == 1:
             return found[0]
         if found:
             raise KfbotError(self._say("script.several", accounts=" ".join(key.open_kfid for key in found)))
-        raise KfbotError(self._say("script.nobody", customer=external_userid))
+        raise KfbotError(self._say("script.nobody", customer=customer))
 
-    async def _look(self, key: SessionKey) -> Report:
-        reading = await self._core.kf.state(key)
-        self._step(StateRead(reading))
-        would = has_human(reading.state)
-        hint = self._say("script.would" if would else "script.would_not")
-        self._line("", hint)
-        handoff = await self._core.ledger.open_handoff(key)
-        state = int(reading.state)
-        return Report(
-            True, *_pair(key), state, state, reading.servicer_userid, 0, hint, handoff.id if handoff else None
-        )
+    async def _look(self) -> Report:
+        """The state goes into no record: a dry run leaves everything as it was."""
+        reading = await self._core.kf.state(self._key)
+        self._see(StateRead(reading))
+        hint = self._say("script.would" if has_human(reading.state) else "script.would_not")
+        self._print("", hint)
+        handoff = await self._core.ledger.open_handoff(self._key)
+        return self._report(True, after=reading, hint=hint, handoff=handoff.id if handoff else None)
 
-    async def _end(self, key: SessionKey, reason: str) -> Report:
-        operator = Operator(OperatorType.AGENT, getpass.getuser())
-        result = await self._core.handoffs.end(key, operator, Via.CLI, reason, watch=self._step)
+    async def _end(self, reason: str) -> Report:
+        operator = Operator(OperatorType.AGENT, _login())
+        result = await self._core.handoffs.end(self._key, operator, Via.CLI, reason, watch=self._see)
         hint = self._hint(result)
-        ok = result.outcome in (Outcome.ENDED, Outcome.ALREADY)
-        self._line("", self._say(f"script.{result.outcome}"), *([hint] if hint else []))
-        return Report(
-            ok,
-            *_pair(key),
-            _number(result.before),
-            _number(result.after or (result.before if not self._moved else None)),
-            result.before.servicer_userid if result.before else None,
-            result.error.errcode if result.error else 0,
-            hint,
-            result.handoff.id if result.handoff else None,
+        self._print("", self._outcome(result), *(["", f"💡 {hint}"] if hint else []))
+        return self._report(
+            result.outcome in (Outcome.ENDED, Outcome.ALREADY),
+            after=result.after or (None if self._moves else result.before),
+            errcode=result.error.errcode if result.error else 0,
+            hint=hint or (self._outcome(result) if result.outcome is Outcome.NOT_HUMAN else None),
+            handoff=result.handoff.id if result.handoff else None,
         )
+
+    def _outcome(self, result: EndResult) -> str:
+        unread = result.outcome is Outcome.FAILED and result.before is None
+        return self._say("script.unread" if unread else f"script.{result.outcome}")
 
     def _hint(self, result: EndResult) -> str | None:
+        """What to do next."""
         if result.error is not None:
             return self._say.error(result.error)
+        if result.outcome is Outcome.FAILED:
+            return self._say("end.still" if self._moves else "end.busy")
         return self._say("end.new_session") if result.outcome is Outcome.ENDED else None
 
-    def _refused(self, external_userid: str, open_kfid: str, hint: str, errcode: int) -> Report:
-        self._line("", f"❌ {hint}")
-        return Report(False, open_kfid, external_userid, UNREAD, UNREAD, None, errcode, hint, None)
+    # -- when it does not come to an end
 
-    def _step(self, step: StateRead | Move) -> None:
+    def _out_of_time(self) -> Report:
+        """Beyond the first state read the intention may be on record: then a running bot settles it."""
+        if self._after is not None and not has_human(self._after.state):
+            hint = self._say("end.new_session")
+            self._print("", self._say("script.ended"), "", f"💡 {hint}")
+            return self._report(True, after=self._after, hint=hint)
+        late = WeComUnavailable("", f"no answer within {LIMIT:g} s")
+        if self._before is None or self._dry_run:
+            return self._stopped(self._say.error(late), late.errcode)
+        return self._stopped(self._say("script.unknown"), late.errcode)
+
+    def _stopped(self, hint: str, errcode: int = 0) -> Report:
+        self._print("", hint if hint[:1] in "❌⏳" else f"❌ {hint}")
+        return self._report(False, after=self._after, errcode=errcode, hint=hint)
+
+    def _report(
+        self,
+        ok: bool,
+        *,
+        after: StateReading | None,
+        errcode: int = 0,
+        hint: str | None = None,
+        handoff: int | None = None,
+    ) -> Report:
+        servicer = self._before.servicer_userid if self._before else None
+        pair = self._key.open_kfid, self._key.external_userid
+        return Report(ok, *pair, _number(self._before), _number(after), servicer, errcode, hint, handoff)
+
+    # -- the steps as they are seen
+
+    def _see(self, step: StateRead | Move) -> None:
         if isinstance(step, Move):
-            self._moved = True
-            self._line(*self._move_lines(step))
+            self._moves += 1
+            self._print(*self._move_lines(step))
+        elif step.confirming:
+            self._after = step.reading
+            self._print(*self._state_lines("script.step3", step.reading))
         else:
-            self._line(*self._state_lines(step))
+            self._before = self._before or step.reading
+            self._print(*self._state_lines("script.step1", step.reading))
 
-    def _state_lines(self, step: StateRead) -> list[str]:
-        reading = step.reading
-        head = self._say("script.step3" if step.confirming else "script.step1")
+    def _state_lines(self, head: str, reading: StateReading) -> list[str]:
         state = self._say("script.state", state=self._say.state(reading.state), number=int(reading.state))
-        lines = ["", head, "─" * WIDE, state]
+        lines = ["", self._say(head), "─" * WIDE, state]
         if reading.servicer_userid:
             lines.append(self._say("script.servicer", servicer=reading.servicer_userid))
         return lines
 
     def _move_lines(self, move: Move) -> list[str]:
-        head = [] if self._moved and move.servicer_userid is None else [""]
-        lines = [*head, self._say("script.step2"), "─" * WIDE]
-        body = {"service_state": int(ServiceState.ENDED)}
-        request = {**body, "servicer_userid": move.servicer_userid} if move.servicer_userid else body
-        if move.servicer_userid:
-            lines.append(self._say("script.with_servicer", servicer=move.servicer_userid))
-        answer = {"errcode": move.errcode, "errmsg": move.error.errmsg if move.error else "ok"}
-        lines += [self._say("script.request", body=request), self._say("script.response", body=answer)]
+        lines = [*self._move_head(move), self._say("script.request", body=self._request(move))]
+        lines.append(self._say("script.response", body=self._response(move)))
         return lines if move.error else [*lines, "", self._say("script.moved")]
 
-    def _line(self, *lines: str) -> None:
+    def _move_head(self, move: Move) -> list[str]:
+        if self._moves > 1:
+            again = "script.again" if move.servicer_userid else "script.without_servicer"
+            return ["", self._say(again, servicer=move.servicer_userid)]
+        before = int(self._before.state) if self._before else UNREAD
+        lines = ["", self._say("script.step2", before=before), "─" * WIDE]
+        if move.servicer_userid:
+            lines.append(self._say("script.with_servicer", servicer=move.servicer_userid))
+        return lines
+
+    def _request(self, move: Move) -> dict[str, Any]:
+        body = {
+            "open_kfid": self._key.open_kfid,
+            "external_userid": self._key.external_userid,
+            "service_state": int(ServiceState.ENDED),
+        }
+        return {**body, "servicer_userid": move.servicer_userid} if move.servicer_userid else body
+
+    def _response(self, move: Move) -> dict[str, Any] | str:
+        """Without the msg_code: whoever has it could write to the customer."""
+        if isinstance(move.error, WeComUnavailable):
+            return self._say("script.no_response", why=move.error.errmsg)
+        return {"errcode": move.errcode, "errmsg": move.error.errmsg if move.error else "ok"}
+
+    def _print(self, *lines: str) -> None:
         if not self._as_json:
             for line in lines:
                 click.echo(line)
 
 
-def _pair(key: SessionKey) -> tuple[str, str]:
-    return key.open_kfid, key.external_userid
-
-
 def _number(reading: StateReading | None) -> int:
     return UNREAD if reading is None else int(reading.state)
+
+
+def _login() -> str:
+    """A container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid{os.getuid()}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
 from aiohttp import (
@@ -98,14 +99,37 @@ class Http:
 
         Raises `WeComUnavailable` on network failures and when `seconds` have passed.
         """
-        endpoint = endpoint or _path(url)
+        status, answer, _ = await self._exchange(method, url, query, data, headers, seconds, endpoint or _path(url))
+        return status, answer
+
+    async def server_time(self, url: str, seconds: float = CALL_SECONDS) -> float | None:
+        """The server's own clock, in whole seconds since the epoch; None where it does not tell. Raises like `request`.
+
+        Whatever it answers will do: the Date header stands on refusals too.
+        """
+        _, _, headers = await self._exchange("GET", url, None, None, None, seconds, _path(url))
+        try:
+            return parsedate_to_datetime(headers.get("Date", "")).timestamp()
+        except ValueError:
+            return None
+
+    async def _exchange(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, str] | None,
+        data: bytes | None,
+        headers: Mapping[str, str] | None,
+        seconds: float,
+        endpoint: str,
+    ) -> tuple[int, bytes, Mapping[str, str]]:
         timeout = ClientTimeout(total=seconds, connect=min(CONNECT_SECONDS, seconds * 0.75))
         session = self._open(endpoint)
         try:
             async with session.request(
                 method, url, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
-                return response.status, await response.read()
+                return response.status, await response.read(), response.headers
         except (ClientError, TimeoutError, OSError, ValueError) as error:
             failure = WeComUnavailable(endpoint, _why(error, seconds), sent=not isinstance(error, _NOT_SENT))
         # Outside the except clause: a context would keep aiohttp's exception, and with it the URL, reachable.

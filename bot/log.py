@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import re
 import sys
+import time
 from collections.abc import Iterable
 from datetime import datetime
 from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 import structlog
 
-_TOKEN_IN_URL = re.compile(
-    r"((?:access_token|corpsecret|suite_access_token|secret|key|response_code|code)=)[^&\s\"'\\]+"
-)
 BLACK = "***"
 QUIET = ("aiohttp.access", "apscheduler", "asyncio", "urllib3", "stamina")
+
+# Short names mean a secret only inside an address: `errcode=95016` and `key=end:12` are what people grep for.
+_IN_ADDRESS = re.compile(r"([?&](?:access_token|corpsecret|secret|key|response_code|code|token)=)[^&\s\"'\\]+")
+_ANYWHERE = re.compile(r"((?:access_token|corpsecret)[\"'\\\s]*[:=][\"'\\\s]*)[\w.~-]+")
+_BEARER = re.compile(r"(Bearer\s+|/h/)[\w.~+/=-]{8,}")  # also the customer's page, whose address is the token
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # line ends, and what a terminal would obey
 
 
 class DailyFile(logging.StreamHandler[IO[str]]):
@@ -26,48 +32,82 @@ class DailyFile(logging.StreamHandler[IO[str]]):
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._day = folder, ""
-        super().__init__(self._open(datetime.now().astimezone()))
+        self._folder, self._day = folder, _day(time.time())
+        super().__init__(self._open(self._day))
 
     def emit(self, record: logging.LogRecord) -> None:
-        moment = datetime.fromtimestamp(record.created).astimezone()
-        if moment.strftime("%Y%m%d") != self._day:
-            self.stream.close()
-            self.setStream(self._open(moment))
+        """Never raises: the thread that writes has to live on when a disk is full for a while."""
+        try:
+            self._turn(_day(record.created))
+        except OSError:
+            self.handleError(record)
         super().emit(record)
+
+    def _turn(self, day: str) -> None:
+        """Only forward: a record that waited over midnight must not reopen yesterday for the next one."""
+        if day > self._day:
+            yesterday = self.setStream(self._open(day))
+            self._day = day
+            if yesterday is not None:
+                yesterday.close()
 
     def close(self) -> None:
         self.stream.close()
         super().close()
 
-    def _open(self, moment: datetime) -> IO[str]:
-        self._day = moment.strftime("%Y%m%d")
-        return (self._folder / f"app_{self._day}.log").open("a", encoding="utf-8")
+    def _open(self, day: str) -> IO[str]:
+        return (self._folder / f"app_{day}.log").open("a", encoding="utf-8", errors="replace")
 
 
 class Redaction:
-    """Blacks out the configured secrets and anything that looks like a token in a URL; keeps an event on one line."""
+    """Blacks out the configured secrets and anything that looks like a token."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        known = sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True)
+        long_enough = {secret for secret in secrets if len(secret) >= 6}
+        known = sorted(long_enough | {quote(secret, safe="") for secret in long_enough}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def text(self, text: str) -> str:
-        text = _TOKEN_IN_URL.sub(rf"\1{BLACK}", text)
+        for pattern in (_IN_ADDRESS, _ANYWHERE, _BEARER):
+            text = pattern.sub(rf"\1{BLACK}", text)
         if self._known is not None:
             text = self._known.sub(BLACK, text)
-        return text.replace("\r", "\\r").replace("\n", "\\n")
+        return text
 
     def __call__(self, _: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        return {name: self.text(value) if isinstance(value, str) else value for name, value in event.items()}
+        """A value that is no text becomes one: a mapping or an exception may hold a secret too."""
+        return {
+            name: value if isinstance(value, bool | int | float | None) else self.text(str(value))
+            for name, value in event.items()
+        }
+
+
+class Listener(QueueListener):
+    """Writes what is queued; `stop` writes the rest, closes the files, and leaves logging as it was found."""
+
+    def __init__(self, waiting: queue.SimpleQueue[logging.LogRecord], *handlers: logging.Handler) -> None:
+        super().__init__(waiting, *handlers)
+        root = logging.getLogger()
+        self._before = root.handlers[:], root.level
+
+    def stop(self) -> None:
+        super().stop()
+        root = logging.getLogger()
+        root.handlers[:], level = self._before
+        root.setLevel(level)
+        for handler in self.handlers:
+            handler.flush()
+            if isinstance(handler, DailyFile):
+                handler.close()
 
 
 def start(
     folder: Path | None, level: str, json_lines: bool, secrets: Iterable[str], *, to_stdout: bool = True
-) -> QueueListener:
-    """Route the standard logging of every library through one formatter. `folder` None: no file.
+) -> Listener:
+    """Route the standard logging of every library, and structlog's, through one formatter. `folder` None: no file.
 
     The caller stops the listener; records wait in memory for its thread, so that the event loop never writes.
+    Raises OSError where the folder cannot be written.
     """
     formatter = _formatter(json_lines, Redaction(secrets))
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)] if to_stdout else []
@@ -76,42 +116,78 @@ def start(
     for handler in handlers:
         handler.setFormatter(formatter)
     waiting: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    listener = Listener(waiting, *handlers)
     root = logging.getLogger()
     root.handlers[:] = [_Passing(waiting)]
     root.setLevel(level)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    listener = QueueListener(waiting, *handlers)
+    _structlog_too()
     listener.start()
     return listener
 
 
 class _Passing(QueueHandler):
-    """Records travel whole: the formatter on the other side wants the traceback."""
+    """Records travel whole: the formatter on the other side wants the traceback, and structlog's own events."""
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        record.message = record.getMessage()
-        record.msg, record.args = record.message, None
+        if isinstance(record.msg, dict):
+            record.msg = dict(record.msg)
+        else:
+            record.message = record.getMessage()
+            record.msg, record.args = record.message, None
         return record
 
 
-def _formatter(json_lines: bool, redaction: Redaction) -> logging.Formatter:
-    shared: list[Any] = [
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S.%f", utc=False),
-        structlog.processors.format_exc_info,
-        redaction,
-    ]
-    last: list[Any] = [structlog.processors.JSONRenderer(ensure_ascii=False)] if json_lines else [_line]
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+def _structlog_too() -> None:
+    """Without this, structlog prints to stdout by itself, past the file and past the redaction."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
     )
+
+
+def _formatter(json_lines: bool, redaction: Redaction) -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.processors.format_exc_info],
+        processors=[
+            _head,
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            redaction,
+            _json_line if json_lines else _line,
+        ],
+    )
+
+
+def _head(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """When it happened, not when this thread came to write it."""
+    record: logging.LogRecord = event["_record"]
+    moment = datetime.fromtimestamp(record.created).astimezone()
+    return {
+        "timestamp": moment.strftime("%Y-%m-%d %H:%M:%S.%f"),
+        "level": record.levelname.lower(),
+        "logger": record.name.removeprefix("kfbot.").removeprefix("bot."),
+        **event,
+    }
 
 
 def _line(_: Any, __: str, event: structlog.typing.EventDict) -> str:
     """`2026-11-21 10:00:00.123456 INFO    handoffs | …`; grep finds the words of the message as they were written."""
-    name = str(event.pop("logger", "")).removeprefix("kfbot.")
-    head = f"{event.pop('timestamp', '')} {str(event.pop('level', '')).upper():<7} {name} | {event.pop('event', '')}"
-    extra = " ".join(f"{key}={value}" for key, value in event.items())
-    return f"{head} {extra}".rstrip()
+    head = f"{event.pop('timestamp')} {str(event.pop('level')).upper():<7} {event.pop('logger')} | "
+    words = [str(event.pop("event", "")), *(f"{key}={value}" for key, value in event.items())]
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], head + " ".join(words)).rstrip()
+
+
+def _json_line(_: Any, __: str, event: structlog.typing.EventDict) -> str:
+    return json.dumps(event, ensure_ascii=False)
+
+
+def _day(moment: float) -> str:
+    return datetime.fromtimestamp(moment).astimezone().strftime("%Y%m%d")

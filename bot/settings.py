@@ -1,19 +1,23 @@
 """settings.yaml + environment -> typed settings, or every problem at once.
 
-Order, strongest first: environment `KFBOT_<SECTION>__<KEY>`, `.env` beside the working directory, the YAML file.
+Order, strongest first: environment `KFBOT_<SECTION>__<KEY>`, `.env` in the working directory, the YAML file.
 """
 
 from __future__ import annotations
 
 import difflib
+import inspect
 import json
 import os
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 import yaml
+from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -22,14 +26,16 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    YamlConfigSettingsSource,
 )
 from pydantic_settings import (
     SettingsError as SettingsSourceError,
@@ -39,10 +45,11 @@ from bot.errors import SettingsError
 from bot.parsing import parse_duration
 
 PREFIX = "KFBOT_"
+ENV_FILE = ".env"
 
 
 def _duration(value: Any) -> Any:
-    """Text only: a bare 90 says nothing of its unit. Floats are our own defaults, already seconds."""
+    """Text only: a bare 90 says nothing of its unit. Floats never come from a file; they are seconds, set in code."""
     if isinstance(value, float):
         return value
     if not isinstance(value, str):
@@ -51,8 +58,9 @@ def _duration(value: Any) -> Any:
 
 
 def _is_off(value: Any) -> bool:
-    """YAML 1.1 reads a bare `off` as false; people also write "off" and leave the value empty."""
-    return value is False or value is None or (isinstance(value, str) and value.strip().lower() in ("", "off"))
+    """Written off, "off", false or no, or left empty."""
+    written = value.strip().lower() if isinstance(value, str) else value
+    return written in (None, False, "", "off", "false", "no")
 
 
 def _http_url(value: str) -> str:
@@ -71,7 +79,17 @@ def _text_or_list(value: Any) -> Any:
     """Lists may come from the environment as `a,b` as well as JSON."""
     if isinstance(value, str) and not value.lstrip().startswith("["):
         return [part.strip() for part in value.split(",") if part.strip()]
-    return json.loads(value) if isinstance(value, str) else value
+    return _json(value)
+
+
+def _json(value: Any) -> Any:
+    """What the environment says of lists and mappings; a file has them as they are."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("is no valid JSON") from None
 
 
 Duration = Annotated[float, BeforeValidator(_duration)]
@@ -81,6 +99,16 @@ Words = Annotated[list[str], NoDecode, BeforeValidator(_text_or_list)]
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    EMPTY_IS_OFF: ClassVar[bool] = False
+    """What a key with nothing behind it means: switched off, or else the default."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _left_empty(cls, value: Any) -> Any:
+        if cls.EMPTY_IS_OFF or not isinstance(value, dict):
+            return value
+        return {key: each for key, each in value.items() if each is not None}
 
 
 class WeCom(Section):
@@ -115,9 +143,16 @@ class Webhook(Section):
 class Group(Section):
     channel: str = "aibot"
     chat_ids: Words = Field(default_factory=list)
-    routes: dict[str, str] = Field(default_factory=dict)
+    routes: Annotated[dict[str, str], NoDecode, BeforeValidator(_json)] = Field(default_factory=dict)
     aibot: Aibot = Aibot()
     webhook: Webhook = Webhook()
+
+    @field_validator("channel")
+    @classmethod
+    def _file(cls, value: str) -> str:
+        if not value.isidentifier() or not Path(__file__).with_name("channels").joinpath(f"{value}.py").is_file():
+            raise ValueError("there is no such file in bot/channels/")
+        return value
 
 
 class Roles(Section):
@@ -139,8 +174,8 @@ class Storage(Section):
     @field_validator("url")
     @classmethod
     def _sqlite(cls, value: str) -> str:
-        if not re.fullmatch(r"sqlite:///.+", value):
-            raise ValueError("must look like sqlite:///data/kfbot.db")
+        if not re.fullmatch(r"sqlite:///[^:?]+", value):
+            raise ValueError("must name a file, like sqlite:///data/kfbot.db")
         return value
 
     @property
@@ -178,10 +213,19 @@ OptionalRule = Annotated[Rule | None, BeforeValidator(_rule)]
 
 
 class Rules(Section):
+    EMPTY_IS_OFF = True
+
     customer_waiting: OptionalRule = _default("5m", "15m")
     human_idle: OptionalRule = _default("30m", "1h")
     human_open: OptionalRule = _default("4h", "4h")
     queue_waiting: OptionalRule = _default("3m", "10m")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _rest_of_the_rule(cls, value: Any, info: ValidationInfo) -> Any:
+        """`{after: 2h}` alone leaves `repeat` as it was."""
+        default = cls.model_fields[info.field_name or ""].default
+        return {**default.model_dump(), **value} if isinstance(value, dict) else value
 
 
 class Watch(Section):
@@ -195,24 +239,27 @@ class Watch(Section):
         if not value:
             return value
         days = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
-        shape = rf"{days}(-{days})?(,{days}(-{days})?)* [0-2]\d:[0-5]\d-[0-2]\d:[0-5]\d \S+"
+        time = r"(([01]\d|2[0-3]):[0-5]\d|24:00)"
+        shape = rf"{days}(-{days})?(,{days}(-{days})?)* {time}-{time} \S+"
         if not re.fullmatch(shape, value):
             raise ValueError('must look like "Mon-Fri 09:00-18:00 Asia/Shanghai"')
         try:
             ZoneInfo(value.rsplit(" ", 1)[1])
-        except (KeyError, ValueError) as unknown:
-            raise ValueError(f"unknown time zone {value.rsplit(' ', 1)[1]}") from unknown
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"unknown time zone {value.rsplit(' ', 1)[1]}") from None
         return value
 
 
 class Report(Section):
+    EMPTY_IS_OFF = True
+
     at: Annotated[str, BeforeValidator(lambda v: "" if _is_off(v) else v)] = "18:00"
 
     @field_validator("at")
     @classmethod
     def _clock(cls, value: str) -> str:
         if value and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
-            raise ValueError('must be a time like "18:00" in quotes, or "" for none')
+            raise ValueError('must be a time like "18:00", or "" for none')
         return value
 
 
@@ -227,7 +274,7 @@ class AccountEnd(Section):
 class End(Section):
     policy: Policy = "alert"
     idle_after: Duration = 3600.0
-    accounts: dict[str, AccountEnd] = Field(default_factory=dict)
+    accounts: Annotated[dict[str, AccountEnd], NoDecode, BeforeValidator(_json)] = Field(default_factory=dict)
 
 
 class Closing(Section):
@@ -248,9 +295,13 @@ class OutgoingWebhook(Section):
     events: Words = Field(default_factory=list)
 
 
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
 class Log(Section):
     dir: Path = Path("logs")
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
     json_lines: bool = Field(default=False, alias="json")
 
 
@@ -260,8 +311,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter="__",
-        env_file=".env",
-        dotenv_filtering="match_prefix",
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8-sig",
+        dotenv_filtering="only_existing",  # names that nobody knows are told by _stray_variables
         extra="forbid",
         frozen=True,
     )
@@ -278,40 +330,89 @@ class Settings(BaseSettings):
     report: Report = Report()
     end: End = End()
     customer: Customer = Customer()
-    webhooks: list[OutgoingWebhook] = Field(default_factory=list)
+    webhooks: Annotated[list[OutgoingWebhook], NoDecode, BeforeValidator(_json)] = Field(default_factory=list)
     log: Log = Log()
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = YamlConfigSettingsSource(settings_cls, settings_cls.model_config.get("yaml_file"))
-        return init_settings, env_settings, dotenv_settings, file
 
+def load(path: Path | None, over: Mapping[str, Any] | None = None) -> Settings:
+    """Read the file and the environment. Raises SettingsError with every problem found, not just the first.
 
-def load(path: Path) -> Settings:
-    """Read the file and the environment. Raises SettingsError with every problem found, not just the first."""
-    if not path.is_file():
-        raise SettingsError([(str(path), "no such file; name it with --settings PATH")])
+    `path` None: the environment alone. `over`: nested as in the file, and stronger than everything.
+    """
+    written = _read(path) if path is not None else {}
 
     class FromFile(Settings):
-        model_config = SettingsConfigDict(yaml_file=path, yaml_file_encoding="utf-8")
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, written)
 
-    strays = _stray_variables()
+    variables = _variables()
+    problems = _stray_variables(variables)
     try:
-        settings = FromFile()
+        settings = FromFile(**(over or {}))
     except ValidationError as invalid:
-        raise SettingsError([_problem(error) for error in invalid.errors()] + strays) from None
-    except (yaml.YAMLError, UnicodeDecodeError, SettingsSourceError) as unreadable:
-        raise SettingsError([(str(path), _first_lines(unreadable)), *strays]) from None
-    if strays:
-        raise SettingsError(strays)
+        stray = {variable for variable, _ in problems}
+        errors = [error for error in invalid.errors() if _variable(error) not in stray]
+        problems = [*(_problem(error, variables) for error in errors), *problems]
+    except SettingsSourceError as undecodable:
+        problems = [_undecodable(undecodable), *problems]
+    if problems:
+        raise SettingsError(problems)
     return settings
+
+
+class _PlainYaml(yaml.SafeLoader):
+    """YAML in which every value is text until the settings say otherwise, and no key stands twice.
+
+    So `007` stays a userid, `18:00` a time (YAML 1.1 reads 1080), `1.5` no duration, and `off` itself.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        known = set()
+        for key, _ in node.value:
+            if key.value in known and key.tag != _MERGE:
+                raise yaml.constructor.ConstructorError(None, None, "this key stands here twice", key.start_mark)
+            known.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
+
+
+_MERGE, _NULL = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:null"
+_PlainYaml.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag in (_MERGE, _NULL)]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The file as nested dicts. Raises SettingsError, with nothing of what the file says in it."""
+    try:
+        written = yaml.load(path.read_bytes(), _PlainYaml)  # noqa: S506  a SafeLoader
+    except FileNotFoundError:
+        raise SettingsError([(str(path), "no such file; name it with --settings PATH")]) from None
+    except OSError as refused:
+        raise SettingsError([(str(path), f"cannot be read: {refused.strerror}")]) from None
+    except yaml.MarkedYAMLError as broken:
+        raise SettingsError([(str(path), _place(broken))]) from None
+    except (yaml.YAMLError, ValueError):
+        raise SettingsError([(str(path), "is no UTF-8 text")]) from None
+    if not isinstance(written, dict | None):
+        raise SettingsError([(str(path), "must hold sections such as `wecom:`")])
+    return {str(section): value for section, value in (written or {}).items() if value is not None}
+
+
+def _place(broken: yaml.MarkedYAMLError) -> str:
+    """Where it broke and why, in one line; quoted pieces of the file are left out, they may be a secret."""
+    mark = broken.problem_mark or broken.context_mark
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    why = re.sub(r"'(?!<)[^']{2,}'", "…", broken.problem or "not valid YAML")
+    return f"{where}{why}"
 
 
 def missing_for_run(settings: Settings) -> list[tuple[str, str]]:
@@ -346,55 +447,149 @@ def missing_for_run(settings: Settings) -> list[tuple[str, str]]:
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """Everything that must never stand in a log."""
+    """Everything that must never stand in a log. The keys of webhook robots stand in their addresses."""
     held = [
         settings.wecom.secret,
         settings.callback.token,
         settings.callback.encoding_aes_key,
         settings.group.aibot.secret,
+        *(each.secret for each in settings.webhooks),
     ]
-    return [secret.get_secret_value() for secret in (*held, *(each.secret for each in settings.webhooks))]
+    addresses = [settings.group.webhook.url, *(each.url for each in settings.webhooks)]
+    in_addresses = [value for address in addresses for _, value in parse_qsl(urlsplit(address).query)]
+    return [secret.get_secret_value() for secret in held] + in_addresses
 
 
 def _plain(value: SecretStr | str) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
-def _problem(error: Any) -> tuple[str, str]:
-    key = ".".join(str(part) for part in error["loc"] if not str(part).startswith(("function-", "constrained-")))
+# -- problems in words
+
+
+def _problem(error: Any, variables: frozenset[str]) -> tuple[str, str]:
+    loc = [part for part in error["loc"] if not str(part).startswith(("function-", "constrained-"))]
+    key = ".".join(map(str, loc))
     if error["type"] == "extra_forbidden":
-        return key, f"unknown key{_suggestion(error['loc'])}"
+        return key, f"unknown key{_suggestion(loc)}{_set_by(loc, variables)}"
     message = str(error["msg"]).removeprefix("Value error, ")
+    return key, f"{message[0].lower()}{message[1:]}{_found(error, key)}{_set_by(loc, variables)}"
+
+
+def _found(error: Any, key: str) -> str:
+    """What stood there, unless it may be a secret or is no single value."""
     shown = error.get("input")
-    secret = "secret" in key or "token" in key or "aes_key" in key
-    hint = "" if secret or isinstance(shown, (dict, list)) else f" (found {shown!r})"
-    return key, f"{message[0].lower()}{message[1:]}{hint}"
+    whole = error["type"] in ("model_type", "dict_type", "list_type", "missing") or isinstance(shown, dict | list)
+    may_be_secret = re.search(r"secret|token|aes_key|url|webhooks", key) or "JSON" in error["msg"]
+    return "" if whole or may_be_secret else f" (found {shown!r:.80})"
 
 
-def _suggestion(loc: tuple[Any, ...]) -> str:
+def _suggestion(loc: list[Any]) -> str:
     """The key that was probably meant, looked up in the section where the unknown one stands."""
-    fields: Any = Settings.model_fields
-    for part in loc[:-1]:
-        annotation = getattr(fields.get(part), "annotation", None)
-        fields = getattr(annotation, "model_fields", {})
-    names = [getattr(field, "alias", None) or name for name, field in fields.items()]
-    near = difflib.get_close_matches(str(loc[-1]), names, n=1)
+    near = difflib.get_close_matches(str(loc[-1]), _keys(_section_at(loc[:-1])), n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _stray_variables() -> list[tuple[str, str]]:
-    """KFBOT_… variables whose section does not exist: pydantic-settings would pass over them in silence."""
-    known = [f"{PREFIX}{name}".upper() for name in Settings.model_fields]
-    strays = []
-    for variable in sorted(os.environ):
-        if not variable.upper().startswith(PREFIX):
-            continue
-        head = variable.upper().split("__", 1)[0]
-        if head not in known:
-            near = difflib.get_close_matches(head, known, n=1)
-            strays.append((variable, "unknown setting" + (f"; did you mean {near[0]}__…?" if near else "")))
-    return strays
+def _set_by(loc: list[Any], variables: frozenset[str]) -> str:
+    """Which variable said it, where it was not the file."""
+    names = [_spelled(loc[:length]) for length in range(len(loc), 0, -1)]
+    said = next((name for name in names if name in variables), "")
+    return f", set by {said}" if said else ""
 
 
-def _first_lines(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def _undecodable(error: SettingsSourceError) -> tuple[str, str]:
+    """A whole section in one variable, not written as JSON."""
+    section = "".join(re.findall(r'field "(\w+)"', str(error))) or "?"
+    variable = _spelled([section])
+    return section, f"{variable} must hold JSON; or set single keys, such as {variable}__{_first(section)}"
+
+
+def _first(section: str) -> str:
+    return next(iter(_keys(_section_at([section]))), "key").upper()
+
+
+# -- variables
+
+
+def _variables() -> frozenset[str]:
+    """Names of ours in the environment and in `.env`, in capitals."""
+    try:
+        filed = dotenv_values(ENV_FILE, encoding="utf-8-sig") if Path(ENV_FILE).is_file() else {}
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError([(ENV_FILE, "cannot be read, or is no UTF-8 text")]) from None
+    return frozenset(name.upper() for name in (*os.environ, *filed) if name.upper().startswith(PREFIX))
+
+
+def _stray_variables(variables: frozenset[str]) -> list[tuple[str, str]]:
+    """Variables that set nothing: pydantic-settings passes over most of them in silence."""
+    found = []
+    for variable in sorted(variables):
+        wrong = _wrong_with(variable)
+        if wrong:
+            found.append((variable, wrong))
+    return found
+
+
+def _wrong_with(variable: str) -> str:
+    parts = variable.removeprefix(PREFIX).lower().split("__")
+    section: type[BaseModel] | None = Settings
+    for length, part in enumerate(parts, start=1):
+        field = _field(section, part)
+        if field is None:
+            return f"unknown setting{_meant(variable)}"
+        if get_origin(field.annotation) in (dict, list) and length < len(parts):
+            whole = _spelled(parts[:length])
+            return f'names of variables know no case: set {whole} to JSON, such as {{"wk…": …}}'
+        section = _section_in(field.annotation)
+    return ""
+
+
+def _meant(variable: str) -> str:
+    near = difflib.get_close_matches(variable, [_spelled(loc) for loc in _leaves(Settings)], n=1, cutoff=0.75)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _variable(error: Any) -> str:
+    return _spelled(error["loc"])
+
+
+def _spelled(loc: Any) -> str:
+    return PREFIX + "__".join(str(part) for part in loc).upper()
+
+
+# -- the tree of keys
+
+
+def _leaves(section: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, field in section.model_fields.items():
+        here = (*above, field.alias or name)
+        below = _section_in(field.annotation)
+        if below is None or get_origin(field.annotation) in (dict, list):
+            yield here
+        else:
+            yield from _leaves(below, here)
+
+
+def _section_at(loc: list[Any]) -> type[BaseModel] | None:
+    """The section that these keys lead to; keys of mappings and places in lists are passed over."""
+    section: type[BaseModel] | None = Settings
+    for part in loc:
+        field = _field(section, str(part))
+        section = section if field is None else _section_in(field.annotation)
+    return section
+
+
+def _field(section: type[BaseModel] | None, key: str) -> Any:
+    fields = section.model_fields if section else {}
+    return next((field for name, field in fields.items() if (field.alias or name) == key), None)
+
+
+def _keys(section: type[BaseModel] | None) -> list[str]:
+    return [field.alias or name for name, field in section.model_fields.items()] if section else []
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section a type holds: itself, as an option, or as the values of a mapping or list."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_in(part))), None)

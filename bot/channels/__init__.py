@@ -1,8 +1,9 @@
 """Group channels: where staff talk to the bot.
 
-`aibot` is the AI bot's long connection, `webhook` only sends. What `aibot` is made of: `protocol` (frames), `mention`,
-`cards` and `cutting` (texts within the vendor's limits), `pacing` (turns per chat), `connection` (one socket), `line`
-(redialling), `delivery` (what to do with each acknowledgement), `intake` (handlers in tasks of their own), `posting`, `timing`.
+`aibot` is the AI bot's long connection, `webhook` only sends. The other files are what they are made of: `protocol`
+(frames), `mention`, `cards` and `cutting` (texts within the vendor's limits), `pacing` (turns per chat), `connection`
+(one socket), `line` (dialling again), `delivery` (what to do with each acknowledgement), `intake` (handlers in tasks of
+their own), `posting` (HTTP to secret addresses), `timing`.
 
 To add a channel, write one file here with a class that keeps the promises of `bot.ports.GroupChannel`:
 

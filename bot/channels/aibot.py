@@ -94,7 +94,8 @@ class AibotChannel:
     async def stop(self) -> None:
         """Hears nothing more at once; handlers get a few seconds to end and to reply. Safe to call twice."""
         self._on_message = self._on_tap = None
-        await asyncio.gather(self._messages.drain(DRAIN), self._taps.drain(DRAIN))
+        caller = asyncio.current_task()
+        await asyncio.gather(*(intake.drain(DRAIN, caller) for intake in (self._messages, self._taps)))
         await self._line.stop()
         await self._delivery.close()
 

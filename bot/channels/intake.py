@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -36,9 +36,9 @@ class Intake:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def drain(self, seconds: float) -> None:
-        """Let the handlers finish, for so long at most; the one that may have called this is left alone."""
-        tasks = self._tasks - {asyncio.current_task()}
+    async def drain(self, seconds: float, spare: asyncio.Task[Any] | None) -> None:
+        """Let the handlers finish, for so long at most. `spare`: the one that waits for this, if it is a handler."""
+        tasks = self._tasks - {spare}
         if tasks:
             try:
                 await self._timing.within(seconds, asyncio.wait(tasks))

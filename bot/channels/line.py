@@ -14,6 +14,7 @@ from bot.channels import protocol
 from bot.channels.connection import REJECTED, Connection, End, NotConnected, Unacknowledged, fresh
 from bot.channels.cutting import cut
 from bot.channels.timing import Timing, ended
+from bot.errors import KfbotError
 
 DIAL_LIMIT = 15.0
 SUBSCRIBE_LIMIT = 10.0
@@ -113,7 +114,7 @@ class Line:
         """Never raises: whatever ends a session, the line goes on."""
         try:
             return await self._connect()
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, KfbotError) as error:
             return End(f"cannot connect ({self._spoken(error)})")
         except Exception as error:  # the outermost loop: the line must not die of a mistake
             log.exception("group connection failed in a way not foreseen")
@@ -190,7 +191,7 @@ class Line:
 
     def _spoken(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
-            return f"no answer within {DIAL_LIMIT:g} s"
+            return "no answer in time"
         return f"{type(error).__name__}: {self._redacted(str(error))}"
 
     def _redacted(self, text: str) -> str:

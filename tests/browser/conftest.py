@@ -19,7 +19,10 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, for one module: while it runs, its driver holds the thread's event loop. Where it must be there (REQUIRE_BROWSER) its absence is a failure, elsewhere a skip."""
+    """Debian's Chromium. Where it must be there (REQUIRE_BROWSER) its absence is a failure, elsewhere a skip.
+
+    For one module: while it runs, its driver holds the thread's event loop.
+    """
     chromium = shutil.which("chromium")
     if chromium is None:
         lacking = "needs Debian's chromium: apt-get install chromium fonts-noto-cjk"

@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from bot.channels.aibot import AibotChannel
+from bot.channels.posting import PostJson
 from bot.model import CardTap, GroupMessage
 
 BOT_ID, SECRET = "aibTest", "s3cret-of-the-bot"
@@ -182,6 +183,7 @@ class Rig:
     def __post_init__(self) -> None:
         self.dial: Callable[[str], Awaitable[aiohttp.ClientWebSocketResponse]] = self.connect
         self.on_alarm = self._alarm
+        self.post: PostJson = self._post
         self.channel = AibotChannel(
             bot_id=BOT_ID,
             secret=SECRET,
@@ -189,7 +191,7 @@ class Rig:
             url=self.wecom.url,
             connect=lambda url: self.dial(url),
             on_alarm=lambda kind, text: self.on_alarm(kind, text),
-            post_json=self._post,
+            post_json=lambda url, body: self.post(url, body),
             observe=self._observe,
             clock=self.time.clock,
             sleep=self.time.sleep,
@@ -284,8 +286,8 @@ async def wecom() -> AsyncIterator[WeCom]:
 
 
 @pytest.fixture
-async def rig(wecom: WeCom, time: MovedTime) -> AsyncIterator[Rig]:
-    """Stopped at the end, when nothing of the channel may be left running."""
+async def rig(wecom: WeCom, time: MovedTime, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Rig]:
+    """Stopped at the end, when nothing of the channel may be left running and no log may have told a secret."""
     before = asyncio.all_tasks()
     async with aiohttp.ClientSession() as session:
         rig = Rig(wecom, time, session)
@@ -295,3 +297,7 @@ async def rig(wecom: WeCom, time: MovedTime) -> AsyncIterator[Rig]:
         left = [task for task in asyncio.all_tasks() - before if "bot/channels" in repr(task)]
         assert not left
         assert not time.naps()
+        logged = "".join(capsys.readouterr())
+        assert "group" in logged or not rig.observed["connected"]
+        assert SECRET not in logged
+        assert "C0DE" not in logged

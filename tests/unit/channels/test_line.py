@@ -144,7 +144,7 @@ async def test_a_dial_that_hangs_is_given_up(rig: Rig) -> None:
     await dialled.wait()
     await rig.time.move(15)
     await rig.time.asleep(PAUSES[0])
-    assert rig.channel.problem == "not connected: cannot connect (no answer within 15 s)"
+    assert rig.channel.problem == "not connected: cannot connect (no answer in time)"
 
 
 async def test_a_mistake_in_connect_does_not_kill_the_line(rig: Rig) -> None:
