@@ -56,7 +56,12 @@ def _arguments(names: list[str]) -> argparse.Namespace:
 
 
 def _measure(console: Console, chosen: list[Bench]) -> list[Row]:
-    columns = (TextColumn("{task.fields[bench]:<10}"), BarColumn(24), TimeElapsedColumn(), TextColumn("{task.fields[at]}"))
+    columns = (
+        TextColumn("{task.fields[bench]:<10}"),
+        BarColumn(24),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[at]}"),
+    )
     rows: list[Row] = []
     with Progress(*columns, console=console) as progress:
         tasks = [progress.add_task("", total=each.steps, start=False, bench=each.name, at="") for each in chosen]
@@ -88,7 +93,9 @@ def _stage(step: Any) -> Iterator[Stage]:
 
 
 def _table(rows: list[Row]) -> Table:
-    table = Table(title="kfbot benchmarks", caption="medians of rounds; ratio: median of measured / floor, round by round")
+    table = Table(
+        title="kfbot benchmarks", caption="medians of rounds; ratio: median of measured / floor, round by round"
+    )
     for name, justify in (("", "left"), ("measured", "right"), ("floor", "right"), ("ratio", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for name in ("goal", "", "detail"):

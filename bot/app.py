@@ -17,6 +17,8 @@ import commands
 from bot import server
 from bot.aftermath import Aftermath
 from bot.channels.aibot import AibotChannel
+from bot.channels.posting import PostJson
+from bot.channels.webhook import WebhookChannel
 from bot.checks import Checks
 from bot.closing import ClosingMessages
 from bot.desk import Desk
@@ -119,7 +121,8 @@ class App:
             keep_text=core.ledger.keep_text,
             observe=core.metrics.observe_sync,
         )
-        self.channel = _channel(core)
+        self.channel = _channel(core, self._alarm)
+        self.lifeline = _lifeline(core)
         self.dispatch = self._dispatch()
         self.accounts: list[str] = []
         self._hooks = server.Hooks(self._wake, self._accounts_changed, self.readiness)
@@ -161,8 +164,8 @@ class App:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN):
                 await self.sync.stop()
-                if self.channel is not None:
-                    await self.channel.stop()
+                for channel in filter(None, (self.channel, self.lifeline)):
+                    await channel.stop()
                 await self.aftermath.stop()
         await self.core.close()
 
@@ -243,6 +246,14 @@ class App:
 
     async def _tapped(self, tap: CardTap) -> None:
         log.info("tap | key=%s by=%s", tap.key, tap.userid)
+
+    def _alarm(self, kind: str, why: str) -> None:
+        """The channel has stopped for good: only a person can mend that, so tell by whatever way is left."""
+        log.critical("group channel stopped | %s: %s", kind, why)
+        lifeline = self.lifeline
+        if lifeline is not None:
+            text = self.core.say(f"alarm.{kind}", why=why)
+            self._spawn("alarm", lambda: lifeline.send(text))
 
     # -- jobs
 
@@ -346,6 +357,16 @@ class App:
             log.exception("%s failed", name)
 
 
+def _lifeline(core: Core) -> WebhookChannel | None:
+    url = core.settings.group.webhook.url
+    return WebhookChannel(url, _poster(core, "webhook/send")) if url else None
+
+
+def _poster(core: Core, endpoint: str) -> PostJson:
+    """POST to an address that is a secret itself; `endpoint` stands for it in whatever goes wrong."""
+    return lambda url, body: core.http.json("POST", url, body=body, endpoint=endpoint)
+
+
 def _has_callback(settings: Settings) -> bool:
     return bool(settings.callback.token.get_secret_value())
 
@@ -357,15 +378,12 @@ def _crypto(settings: Settings) -> CallbackCrypto | None:
     return CallbackCrypto(token, key, settings.wecom.corp_id)
 
 
-def _channel(core: Core) -> AibotChannel | None:
+def _channel(core: Core, on_alarm: Callable[[str, str], None]) -> AibotChannel | None:
     group = core.settings.group
     if group.channel != "aibot":
         raise SettingsError([("group.channel", f"there is no channel {group.channel!r} in bot/channels/")])
     if not group.aibot.bot_id:
         return None
-
-    def alarm(kind: str, text: str) -> None:
-        log.critical("group channel stopped | %s: %s", kind, text)
 
     return AibotChannel(
         bot_id=group.aibot.bot_id,
@@ -373,7 +391,7 @@ def _channel(core: Core) -> AibotChannel | None:
         name=group.aibot.name,
         url=group.aibot.url,
         connect=core.http.ws_connect,
-        on_alarm=alarm,
-        post_json=lambda url, body: core.http.json("POST", url, body=body, endpoint="aibot/response"),
+        on_alarm=on_alarm,
+        post_json=_poster(core, "aibot/response"),
         observe=core.metrics.observe_channel,
     )

@@ -195,7 +195,7 @@ class GroupMessage:
     """A text that reached the bot in a group (mention removed) or in a single chat.
 
     `reply_to` is the channel's own handle for answering this very message; opaque outside the channel.
-    `addressed` false: the bot was mentioned without words for it.
+    `text` is empty when the bot was mentioned without words.
     """
 
     channel: str

@@ -1,4 +1,4 @@
-"""`bot.py status`: open handoffs as they are on record. Reads the database and nothing else; the bot may be up or down."""
+"""`bot.py status`: open handoffs as they are on record. Reads the database, nothing else; the bot may be up or down."""
 
 from __future__ import annotations
 

@@ -291,6 +291,16 @@ TEXT: dict[str, tuple[str, str]] = {
     "script.column_status": ("状态", "status"),
     "script.column_servicer": ("接待人", "servicer"),
     "script.column_wait": ("已等", "waits"),
+    # -- alarms about the bot itself
+    "alarm.kicked": (
+        "⚠️ kfbot 已停止接收群命令：另一个程序用同一个机器人建立了长连接（{why}）。请停掉多余的实例，再重启 kfbot。",
+        "⚠️ kfbot no longer hears this group: another program has connected with the same bot ({why}). Stop that one, "
+        "then restart kfbot.",
+    ),
+    "alarm.rejected": (
+        "⚠️ kfbot 无法登录群机器人（{why}）。请核对 group.aibot.bot_id 与 secret，再重启 kfbot。",
+        "⚠️ kfbot cannot log in as the group's bot ({why}). Check group.aibot.bot_id and secret, then restart kfbot.",
+    ),
     # -- whoami, bind
     "whoami": ("userid：`{userid}` · 角色：{role}", "userid: `{userid}` · role: {role}"),
     "whoami.chat": ("本群 chatid：`{chat}`", "chatid of this group: `{chat}`"),

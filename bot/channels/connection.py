@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
@@ -10,7 +11,6 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 import aiohttp
-import structlog
 
 from bot.channels import protocol
 from bot.channels.protocol import Ack, Ignored, Kicked
@@ -25,7 +25,7 @@ CLOSE_LIMIT = 2.0  # a dead peer answers no close
 
 KICKED, REJECTED = "kicked", "rejected"  # kinds of alarm
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger("kfbot.group")
 
 
 class NotConnected(ChannelError):
@@ -146,7 +146,7 @@ class Connection:
                 self.end(End("kicked by another connection", KICKED))
             case Ignored(why):
                 self._observe("ignored")
-                log.debug("group frame ignored", why=why)
+                log.debug("group frame ignored | %s", why)
             case item:
                 self._on_inbound(self, item)
 

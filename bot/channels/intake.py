@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
-
-import structlog
 
 from bot.channels.timing import Timing, ended
 
@@ -15,7 +14,7 @@ HELD = 1000
 
 T = TypeVar("T")
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger("kfbot.group")
 
 
 class Intake:
@@ -30,7 +29,7 @@ class Intake:
     def accept(self, handler: Callable[[T], Awaitable[None]], item: T) -> None:
         if len(self._tasks) >= HELD:
             self._observe("overflow")
-            log.error("group message dropped: too many are being handled", held=HELD)
+            log.error("group message dropped, too many are being handled | held=%d", HELD)
             return
         task = asyncio.create_task(self._run(handler, item))
         self._tasks.add(task)
@@ -43,7 +42,7 @@ class Intake:
             try:
                 await self._timing.within(seconds, asyncio.wait(tasks))
             except TimeoutError:
-                log.warning("group handlers cut off while stopping", count=len(tasks))
+                log.warning("group handlers cut off while stopping | count=%d", len(tasks))
         await ended(*tasks)
 
     async def _run(self, handler: Callable[[T], Awaitable[None]], item: T) -> None:

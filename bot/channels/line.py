@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import aiohttp
-import structlog
 
 from bot.channels import protocol
 from bot.channels.connection import REJECTED, Connection, End, NotConnected, Unacknowledged, fresh
@@ -23,7 +23,7 @@ STABLE = 60.0  # a connection that lived this long was a good one: pauses start 
 
 Dial = Callable[[str], Awaitable[aiohttp.ClientWebSocketResponse]]
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger("kfbot.group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class Line:
 
     def _sound(self, end: End) -> None:
         self._give_up(end)
-        log.error("group connection given up", why=end.why)
+        log.error("group connection given up | %s", end.why)
         try:
             self._on_alarm(end.alarm, end.why)
         except Exception:  # somebody else's code at the end of this loop
@@ -186,7 +186,7 @@ class Line:
         longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 10))
         pause = longest * (0.75 + 0.25 * self._timing.rng())
         self._end = end
-        log.warning("group connection down", why=end.why, redial_in=round(pause, 1))
+        log.warning("group connection down | %s; redial in %.1f s", end.why, pause)
         await self._timing.sleep(pause)
 
     def _spoken(self, error: Exception) -> str:

@@ -45,6 +45,9 @@ _RATE_LIMIT = 45009
 _REFUSED_FOR_NOW = frozenset({-1, 45033})
 _STALE_TOKEN = frozenset({40001, 40014, 42001})  # 40001 from gettoken is the secret, from other calls the token
 
+# `observe` counts every exchange. The library's own hooks would print repetitions and count them a second time.
+stamina.instrumentation.set_on_retry_hooks([])
+
 Observe = Callable[[str, str, float], None]
 """(endpoint, outcome, seconds) of each exchange. Outcome: `ok`, an errcode, `unavailable`, `cancelled`, or `blocked`
 for a call that was refused here without asking WeCom."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import io
 import itertools
 import json
+import logging
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -286,7 +288,20 @@ async def wecom() -> AsyncIterator[WeCom]:
 
 
 @pytest.fixture
-async def rig(wecom: WeCom, time: MovedTime, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Rig]:
+def logged() -> Iterator[io.StringIO]:
+    """All that is logged, over every phase of a test."""
+    written = io.StringIO()
+    handler, log = logging.StreamHandler(written), logging.getLogger("kfbot")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel("DEBUG")
+    yield written
+    log.removeHandler(handler)
+    log.setLevel(level)
+
+
+@pytest.fixture
+async def rig(wecom: WeCom, time: MovedTime, logged: io.StringIO) -> AsyncIterator[Rig]:
     """Stopped at the end, when nothing of the channel may be left running and no log may have told a secret."""
     before = asyncio.all_tasks()
     async with aiohttp.ClientSession() as session:
@@ -297,7 +312,7 @@ async def rig(wecom: WeCom, time: MovedTime, capsys: pytest.CaptureFixture[str])
         left = [task for task in asyncio.all_tasks() - before if "bot/channels" in repr(task)]
         assert not left
         assert not time.naps()
-        logged = "".join(capsys.readouterr())
-        assert "group" in logged or not rig.observed["connected"]
-        assert SECRET not in logged
-        assert "C0DE" not in logged
+        text = logged.getvalue()
+        assert "group" in text or not rig.observed["connected"]
+        assert SECRET not in text
+        assert "C0DE" not in text
