@@ -164,8 +164,10 @@ class App:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN):
                 await self.sync.stop()
-                for channel in filter(None, (self.channel, self.lifeline)):
-                    await channel.stop()
+                if self.channel is not None:
+                    await self.channel.stop()
+                if self.lifeline is not None:
+                    await self.lifeline.stop()
                 await self.aftermath.stop()
         await self.core.close()
 

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.errors import ChannelError, CommandError, KfbotError, WeComError
+from bot.errors import ChannelError, CommandError, WeComError
 from bot.handoffs import Handoffs
-from bot.model import GroupMessage, Operator, OperatorType
+from bot.model import GroupMessage, Operator, OperatorType, SessionKey
 from bot.parsing import CommandLine, parse_command
 from bot.ports import Chats, Clock, GroupChannel, Ledger, People
-from bot.registry import Command, Context, Desk, Parameter, Registry, Rest, Role
+from bot.registry import Command, Context, Desk, Parameter, Registry, Rest, Role, Target, unknown
 from bot.targets import Targets
 from bot.wording import Words
 
 log = logging.getLogger("kfbot.dispatch")
 LONGEST_LOGGED = 200
+MOST_NAMED = 10  # people in "who may"
+BEFORE_PAIRING = frozenset({"bind", "whoami"})  # all that a group can do that is not paired
+
+_AROUND = "`'\"“”‘’「」『』《》〈〉<>()[]（）【】"  # people copy names together with what stood around them
+_BEHIND = "。，、；：？！.,;:?!…~～"
+# A keyboard set to Chinese writes `wm7l，已解决`. A bare number needs the punctuation: `3天` is no customer.
+_GLUED = re.compile(
+    r"(?P<who>wm[0-9a-z_-]+(?:(?:…+|\.{2,})[0-9a-z_-]+)?|#[0-9]{1,12}|[0-9]{1,12}(?=[，。；：、！]))"
+    r"(?:[，。；：、！,;:]+|(?=[^\x00-\x7f…]))(?=.*\w)(?P<more>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +47,16 @@ class Access:
         return Role.AGENT if not self.agents or userid in self.agents else Role.VIEWER
 
     def who_may(self, role: Role) -> list[str]:
+        """Userids; none where the settings name none."""
         return sorted(self.admins if role is Role.ADMIN else self.admins | self.agents)
 
 
 @dataclass(slots=True)
 class Dispatch:
-    """One instance a process. `handle` is what the channel calls for each message; it never raises."""
+    """One instance a process. `handle` is what the channel calls for each message; it never raises.
+
+    `locate`: the sessions of a customer whom the ledger does not know, by asking WeCom.
+    """
 
     registry: Registry
     access: Access
@@ -54,6 +70,7 @@ class Dispatch:
     desk: Desk
     observe: Callable[[str, str, float], None] = lambda command, outcome, seconds: None
     paired: set[str] = field(default_factory=set)
+    locate: Callable[[str], Awaitable[list[SessionKey]]] | None = None
 
     async def start(self) -> None:
         """Take up the groups paired in earlier lives; `paired` is shared with whoever pairs."""
@@ -64,19 +81,23 @@ class Dispatch:
         began = time.perf_counter()
         line = parse_command(message.text)
         name = self._name(line)
-        logged = message.text[:LONGEST_LOGGED]
-        claimed = await self.chats.claim(message, name, logged, self.clock.now())
+        try:
+            claimed = await self.chats.claim(message, name, message.text[:LONGEST_LOGGED], self.clock.now())
+        except Exception:  # without its row a command could run twice, so it does not run at all
+            reply, _ = self._incident(message)
+            await self._deliver(message, reply)
+            return
         if claimed is None:
             return
         reply, outcome, incident = await self._answer(message, line)
         if reply:
             await self._deliver(message, reply)
         seconds = time.perf_counter() - began
-        await self.chats.settle(claimed, outcome, seconds, incident)
         self.observe(name, outcome, seconds)
         log.info(
             "command %s | %s by=%s chat=%s %.0f ms", outcome, name, message.userid, message.chat_id, seconds * 1000
         )
+        await self._settle(claimed, outcome, seconds, incident)
 
     async def _answer(self, message: GroupMessage, line: CommandLine | None) -> tuple[str, str, str]:
         """(reply, outcome, incident id). The outermost loop of a command: nothing gets past it."""
@@ -87,50 +108,67 @@ class Dispatch:
         except WeComError as failed:
             return self.say.error(failed), "wecom", ""
         except Exception:
-            incident = secrets.token_hex(4)
-            log.exception("command failed | incident=%s text=%r", incident, message.text[:LONGEST_LOGGED])
-            return self.say("incident", incident=incident), "incident", incident
+            reply, incident = self._incident(message)
+            return reply, "incident", incident
+
+    def _incident(self, message: GroupMessage) -> tuple[str, str]:
+        """Only while an exception is handled: (reply, incident id), both also in the log."""
+        incident = secrets.token_hex(4)
+        log.exception("command failed | incident=%s text=%r", incident, message.text[:LONGEST_LOGGED])
+        return self.say("incident", incident=incident), incident
 
     async def _run(self, message: GroupMessage, line: CommandLine | None) -> str:
-        role = self.access.role(message.userid)
-        found = self._find(message, line, role)
-        self._admit(message, found, role)
+        role = self._role(message)
         operator = Operator(OperatorType.AGENT, message.userid)
         context = Context(
             message, role, operator, self.clock.now(), self.say, self.registry,
             self.handoffs, self.ledger, self.people, self.desk,
         )  # fmt: skip
+        found = self._find(line)
+        self._admit(message, found, role)
+        if found is None:
+            raise CommandError(unknown(line.name if line else "", context.usable(), self.say), "unknown")
         return await found.run(context, *await self._arguments(found, line, message))
 
-    def _find(self, message: GroupMessage, line: CommandLine | None, role: Role) -> Command:
+    def _role(self, message: GroupMessage) -> Role:
+        """Outside the paired groups nobody is an agent by being there."""
+        role = self.access.role(message.userid)
+        inside = message.is_group and message.chat_id in self.paired
+        return role if inside or message.userid in self.access.agents | self.access.admins else Role.VIEWER
+
+    def _find(self, line: CommandLine | None) -> Command | None:
         """A mention without a word, or with words that are no command, gets the help."""
         found = self.registry.find(line.name) if line else None
-        if found is not None:
-            return found
-        if line is None or not line.slash:
-            overview = self.registry.find("help")
-            assert overview is not None
-            return overview
-        raise CommandError(self.registry.unknown(line.name, role, self.say), "unknown")
+        return self.registry.find("help") if found is None and (line is None or not line.slash) else found
 
-    def _admit(self, message: GroupMessage, found: Command, role: Role) -> None:
+    def _admit(self, message: GroupMessage, found: Command | None, role: Role) -> None:
+        """Raises CommandError for whoever may not. Who may do nothing here is not told what there is either."""
         if message.is_group:
-            if message.chat_id not in self.paired and found.name not in ("bind", "whoami"):
-                raise CommandError(self.say("refused.unpaired", bot=self.say.bot_name), "forbidden")
-        elif role is not Role.ADMIN and not found.anywhere:
+            if message.chat_id not in self.paired and (found is None or found.name not in BEFORE_PAIRING):
+                raise CommandError(self._unpaired(message), "forbidden")
+        elif role is not Role.ADMIN and (found is None or not found.anywhere):
             raise CommandError(self.say("refused.single"), "forbidden")
-        if role < found.role:
-            allowed = " ".join(self.access.who_may(found.role)) or self.say("refused.nobody")
-            needed = self.say(f"role.{found.role.value}")
-            raise CommandError(
-                self.say("refused.role", command=found.name, needed=needed, allowed=allowed), "forbidden"
-            )
+        if found is not None and role < found.role:
+            raise CommandError(self._not_allowed(found), "forbidden")
+
+    def _unpaired(self, message: GroupMessage) -> str:
+        if self.paired:
+            return self.say("refused.other", chat=message.chat_id)
+        return self.say("refused.unpaired", bot=self.say.bot_name)
+
+    def _not_allowed(self, found: Command) -> str:
+        people = self.access.who_may(found.role)
+        named = " ".join(f"`{userid}`" for userid in people[:MOST_NAMED])
+        allowed = f"{named} …" if len(people) > MOST_NAMED else named or self.say("refused.nobody")
+        needed = self.say(f"role.{found.role.value}")
+        return self.say("refused.role", command=found.name, needed=needed, allowed=allowed)
 
     async def _arguments(self, found: Command, line: CommandLine | None, message: GroupMessage) -> list[Any]:
         """Words to values by the command's signature, all refusals with the usage line."""
         if line is None or self.registry.find(line.name) is not found:
             return []
-        reader = _Reader(line, Targets(self.ledger, self.people, self.say), self.say, message.quote)
+        targets = Targets(self.ledger, self.people, self.say, self.locate)
+        reader = _Reader(line, targets, self.say, message.quote)
         try:
             return [await reader.take(parameter) for parameter in found.parameters] + reader.leftover()
         except CommandError as misused:
@@ -140,13 +178,20 @@ class Dispatch:
             raise CommandError(f"{misused}\n{usage}".strip(), "usage") from None
 
     async def _deliver(self, message: GroupMessage, reply: str) -> None:
+        """Best effort: what was done stays done, and the log says who did not hear of it."""
         assert self.channel is not None  # a message came through it
         try:
             await self.channel.reply(message, reply)
         except ChannelError as undelivered:
-            log.warning("reply not delivered | %s chat=%s", undelivered, message.chat_id)
-        except KfbotError:
-            log.exception("reply failed | chat=%s", message.chat_id)
+            log.warning("reply not delivered | chat=%s by=%s %s", message.chat_id, message.userid, undelivered)
+        except Exception:
+            log.exception("reply not delivered | chat=%s by=%s", message.chat_id, message.userid)
+
+    async def _settle(self, claimed: int, outcome: str, seconds: float, incident: str) -> None:
+        try:
+            await self.chats.settle(claimed, outcome, seconds, incident)
+        except Exception:
+            log.exception("command row not settled | row=%d outcome=%s", claimed, outcome)
 
     def _name(self, line: CommandLine | None) -> str:
         found = self.registry.find(line.name) if line else None
@@ -183,25 +228,48 @@ class _Reader:
         return []
 
     def _peek(self) -> str:
-        return self._line.args[self._taken] if self._taken < len(self._line.args) else ""
+        """The next word, without the marks around it. A word of marks alone stays as it is."""
+        word = self._line.args[self._taken] if self._taken < len(self._line.args) else ""
+        bare = word.lstrip(_AROUND).rstrip(_AROUND + _BEHIND)
+        return bare or word
 
     def _next(self) -> str:
         word = self._peek()
         self._taken += 1
         return word
 
-    async def _target(self, parameter: Parameter) -> Any:
-        if self._quote:
-            quoted = await self._targets.quoted(self._quote)
-            if quoted is not None and not _names_customer(self._peek()):
-                return quoted
+    async def _target(self, parameter: Parameter) -> Target | None:
+        self._unglue()
         word = self._peek()
+        if self._quote:
+            if _names_customer(word):
+                return await self._agreed(self._next())
+            quoted = await self._targets.quoted(self._quote)
+            if quoted is not None or not parameter.required:
+                return quoted
+            raise CommandError(self._say("target.quote_none"), "usage")
         if word:
-            self._taken += 1
-            return await self._targets.named(word)
+            return await self._targets.named(self._next())
         if parameter.required:
             raise CommandError(self._say("usage.target"), "usage")
         return None
+
+    async def _agreed(self, word: str) -> Target:
+        """A word beside a quote: the word counts, unless the quoted message is about another customer."""
+        named = await self._targets.named(word)
+        try:
+            quoted = await self._targets.quoted(self._quote)
+        except CommandError:
+            return named
+        if quoted is not None and quoted.key != named.key:
+            raise CommandError(self._say("target.quote_other", word=self._say.plain(word)), "ambiguous")
+        return named
+
+    def _unglue(self) -> None:
+        """Part a customer from the reason typed right behind it."""
+        found = _GLUED.match(self._line.rest) if self._taken == 0 else None
+        parted = parse_command(f"/{self._line.name} {found['who']} {found['more']}") if found else None
+        self._line = parted or self._line
 
     def _number(self) -> int:
         word = self._next()
@@ -213,22 +281,23 @@ class _Reader:
 
     def _choice(self, parameter: Parameter) -> str:
         word = self._peek().casefold()
-        if word in parameter.choices:
-            self._taken += 1
-            return word
+        for choice in parameter.choices:
+            if word in (choice, self._say.named(f"choice.{choice}", choice)):
+                self._taken += 1
+                return choice
         if parameter.required or (word and not word.isdigit()):
-            choices = " ".join(f"`{choice}`" for choice in parameter.choices)
+            names = [self._say.named(f"choice.{choice}", choice) for choice in parameter.choices]
+            choices = " ".join(f"`{name}`" for name in names)
             raise CommandError(self._say("usage.choice", word=self._say.plain(word), choices=choices), "usage")
         return ""
 
     def _word(self, parameter: Parameter) -> str:
         word = self._next()
         if parameter.required and not word:
-            raise CommandError("", "usage")
+            raise CommandError(self._say("usage.missing"), "usage")
         return word
 
 
 def _names_customer(word: str) -> bool:
     """With a quote, the first word is a customer only if it looks like one; else it begins the reason."""
-    head = word.lstrip("#")
-    return head[:2].casefold() == "wm" or (word.startswith("#") and head.isdigit()) or (head.isdigit() and bool(head))
+    return bool(re.match(r"(?i)wm[0-9a-z]|#?[0-9]+$", word))

@@ -83,7 +83,7 @@ class EndScript:
             async with asyncio.timeout(LIMIT):
                 return await self._steps(reason)
         except TimeoutError:
-            return self._out_of_time()
+            return await self._out_of_time()
         except WeComError as failed:
             return self._stopped(self._say.error(failed), failed.errcode)
         except KfbotError as failed:
@@ -110,11 +110,18 @@ class EndScript:
             return self._key
         customer = self._key.external_userid
         found = await locate(self._core.kf, self._core.ledger, customer)
+        if len(found) > 1:
+            found = await self._met(found)
         if len(found) == 1:
             return found[0]
         if found:
             raise KfbotError(self._say("script.several", accounts=" ".join(key.open_kfid for key in found)))
         raise KfbotError(self._say("script.nobody", customer=customer))
+
+    async def _met(self, found: list[SessionKey]) -> list[SessionKey]:
+        """WeCom tells a state of any account and customer; those on record have really met."""
+        on_record = await self._core.ledger.sessions_by_prefix(self._key.external_userid)
+        return [key for key in found if key in on_record] or found
 
     async def _look(self) -> Report:
         """The state goes into no record: a dry run leaves everything as it was."""
@@ -152,7 +159,7 @@ class EndScript:
 
     # -- when it does not come to an end
 
-    def _out_of_time(self) -> Report:
+    async def _out_of_time(self) -> Report:
         """Beyond the first state read the intention may be on record: then a running bot settles it."""
         if self._after is not None and not has_human(self._after.state):
             hint = self._say("end.new_session")
@@ -161,11 +168,12 @@ class EndScript:
         late = WeComUnavailable("", f"no answer within {LIMIT:g} s")
         if self._before is None or self._dry_run:
             return self._stopped(self._say.error(late), late.errcode)
-        return self._stopped(self._say("script.unknown"), late.errcode)
+        handoff = await self._core.ledger.open_handoff(self._key)
+        return self._stopped(self._say("script.unknown"), late.errcode, handoff.id if handoff else None)
 
-    def _stopped(self, hint: str, errcode: int = 0) -> Report:
+    def _stopped(self, hint: str, errcode: int = 0, handoff: int | None = None) -> Report:
         self._print("", hint if hint[:1] in "❌⏳" else f"❌ {hint}")
-        return self._report(False, after=self._after, errcode=errcode, hint=hint)
+        return self._report(False, after=self._after, errcode=errcode, hint=hint, handoff=handoff)
 
     def _report(
         self,

@@ -169,7 +169,7 @@ class Ledger(Protocol):
     async def open_ending(
         self,
         key: SessionKey,
-        decide: Callable[[Session], None],
+        decide: Callable[[Session], bool],
         operator: Operator,
         via: str,
         reason: str,
@@ -224,6 +224,7 @@ class SyncStore(Protocol):
     async def begin(self, open_kfid: str, now: float) -> AccountState: ...
     async def commit(self, open_kfid: str, page: SyncPage, decide: Decide, now: float) -> Committed: ...
     async def finish_history(self, open_kfid: str, since: float, now: float) -> int: ...
+    async def lose_cursor(self, open_kfid: str) -> None: ...
     async def fail(self, open_kfid: str, error: str) -> None: ...
 
 

@@ -5,7 +5,7 @@
         '''End a session with a human.'''
 
 A parameter without a default is required. `Target` is a customer by id, unique prefix, handoff number or quoted alert;
-`Rest` takes what is left of the line; `int` a positive number; a Literal one of its words.
+`Rest`, only as the last, takes what is left of the line; `int` a positive number; a Literal one of its words.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import types
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 from typing import Any, Literal, NewType, Protocol, Union, get_args, get_origin, get_type_hints
 
 from bot import replies
@@ -54,13 +54,22 @@ class Health:
     problems: tuple[str, ...]
 
 
+class Pairing(Enum):
+    """What came of a pairing code. `CLOSED`: no code is on offer, because some group is paired."""
+
+    DONE = auto()
+    ALREADY = auto()
+    WRONG = auto()
+    CLOSED = auto()
+
+
 class Desk(Protocol):
     """What the composition root lends to commands beyond the domain."""
 
     async def health(self) -> Health: ...
 
-    async def pair(self, message: GroupMessage, code: str) -> bool:
-        """True when the code was right and the chat is paired now."""
+    async def pair(self, message: GroupMessage, code: str) -> Pairing:
+        """Pair the message's group if the code is right; a code works once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,11 @@ class Context:
     ledger: Ledger
     people: People
     desk: Desk
+
+    def usable(self) -> list[Command]:
+        """The commands that the asker may run, here."""
+        everywhere = self.message.is_group or self.role is Role.ADMIN
+        return [each for each in self.commands if self.role >= each.role and (everywhere or each.anywhere)]
 
     async def nicknames(self, handoffs: Iterable[Handoff]) -> dict[str, str]:
         return await self.people.nicknames({handoff.external_userid for handoff in handoffs})
@@ -106,7 +120,7 @@ class Command:
     run: Run
     parameters: tuple[Parameter, ...]
     summary: str
-    anywhere: bool  # also in groups that are not paired and by people without a role
+    anywhere: bool  # also in a single chat with somebody who is no admin
 
     def usage(self, say: Words) -> str:
         words = [self._word(parameter, say) for parameter in self.parameters]
@@ -114,11 +128,12 @@ class Command:
 
     def help(self, say: Words) -> str:
         """The first docstring line in English; the Chinese one stands in the wording, under the command's name."""
-        return self.summary if say.lang == "en" else say(f"help.{self.name}")
+        return self.summary if say.lang == "en" else say.named(f"help.{self.name}", self.summary)
 
     @staticmethod
     def _word(parameter: Parameter, say: Words) -> str:
-        word = "|".join(parameter.choices) or say(f"parameter.{parameter.name}")
+        choices = "|".join(say.named(f"choice.{choice}", choice) for choice in parameter.choices)
+        word = choices or say.named(f"parameter.{parameter.name}", parameter.name)
         return word if parameter.required else f"[{word}]"
 
 
@@ -138,9 +153,11 @@ def _parameters(name: str, run: Run) -> Iterator[Parameter]:
     hints = get_type_hints(run)
     declared = list(inspect.signature(run).parameters.values())
     for parameter in declared[1:]:
-        kind, choices = _kind(hints[parameter.name])
+        kind, choices = _kind(hints.get(parameter.name))
         if not kind:
             raise TypeError(f"command {name}: parameter {parameter.name} is of no known kind")
+        if kind == "rest" and parameter is not declared[-1]:
+            raise TypeError(f"command {name}: nothing can stand behind {parameter.name}, which takes the whole rest")
         yield Parameter(parameter.name, kind, parameter.default is inspect.Parameter.empty, choices)
 
 
@@ -176,15 +193,17 @@ class Registry:
     def find(self, word: str) -> Command | None:
         return self._by_word.get(word.casefold())
 
-    def unknown(self, word: str, role: Role, say: Words) -> str:
-        """What to answer to a word that is no command: the nearest names that the asker may run."""
-        words = [name for each in self.allowed(role) for name in (each.name, *each.aliases)]
-        near = difflib.get_close_matches(word.casefold(), words, n=3, cutoff=0.5)
-        hint = say("unknown.near", near=" ".join(f"`/{name}`" for name in near)) if near else say("unknown.help")
-        return f"{say('unknown.command', name=say.plain(word, 32))}{hint}"
 
-    def allowed(self, role: Role) -> list[Command]:
-        return [each for each in self._commands if each.role <= role]
+
+def unknown(word: str, usable: Iterable[Command], say: Words) -> str:
+    """What to answer to a word that is no command: the nearest of those that the asker may run, each once."""
+    near: dict[str, str] = {}
+    names = {name.casefold(): each.name for each in usable for name in (each.name, *each.aliases)}
+    for name in difflib.get_close_matches(word.casefold(), names, n=5, cutoff=0.5):
+        near.setdefault(names[name], name)
+    shown = " ".join(f"`/{name}`" for name in list(near.values())[:3])
+    hint = say("unknown.near", near=shown) if near else say("unknown.help")
+    return f"{say('unknown.command', name=say.plain(word, 32))}\n{hint}"
 
 
 def _place(each: Command) -> str:

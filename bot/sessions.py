@@ -24,11 +24,13 @@ from bot.model import (
     StateReading,
     Via,
 )
-from bot.states import ENDING_CODE_LIFETIME, SESSION_LIFETIME, end_status
+from bot.states import ENDING_CODE_LIFETIME, SESSION_LIFETIME, end_status, has_human
 
 CUSTOMER, EVENT, SERVICER = 3, 4, 5  # `origin`
 RECHECK = 60.0  # seconds: at most one state read per session and minute while an assistant serves it
 SECOND = 1.0  # send_time has whole seconds, so evidence this close may be younger than what we know
+SKEW = 10.0  # seconds WeCom's clock and ours may differ: so close to an end, times do not tell what came first
+HOUR = 3600.0
 
 UNSAVED = -1  # stands for the id of the handoff before it in the same transaction; storage puts the id in
 
@@ -58,7 +60,10 @@ class ClosingDraft:
 
 @dataclass(slots=True)
 class Ending:
-    """A recorded intention to end the open handoff, not settled yet. At most one per handoff."""
+    """A recorded intention to end the open handoff, not settled yet. At most one per handoff.
+
+    `overtaken`: customer or servicer wrote after it was recorded, so nobody may act on it without looking again.
+    """
 
     id: int
     handoff_id: int
@@ -67,6 +72,7 @@ class Ending:
     reason: str
     requested_at: float
     attempts: int
+    overtaken: bool = False
 
 
 @dataclass(slots=True)
@@ -138,7 +144,10 @@ def remember(session: Session, item: KfItem) -> None:
 
 
 def customer_wrote(session: Session, at: float, text: str, now: float) -> None:
+    _lapse(session, at)
+    youngest = at >= session.last_customer_at
     session.last_customer_at = max(session.last_customer_at, at)
+    _overtake(session, at)
     handoff = session.handoff
     if handoff is None:
         # Console routing may have put this session straight into 2 or 3, and no event tells.
@@ -146,27 +155,26 @@ def customer_wrote(session: Session, at: float, text: str, now: float) -> None:
         _check(session, max(now, session.state_at + RECHECK) if settled else now)
         return
     _clock(session, handoff, CUSTOMER, at)
-    if text:
+    if text and youngest:
         handoff.last_text = text
         session.touch(handoff)
 
 
 def servicer_wrote(session: Session, at: float, servicer_userid: str | None, now: float) -> None:
     session.last_servicer_at = max(session.last_servicer_at, at)
+    _overtake(session, at)
+    close = at + SKEW > session.ended_at
+    if at < session.ended_at and (session.handoff is None or not close):  # written before the end, delivered after it
+        if close:
+            _check(session, now)
+        return
     if session.handoff is None:
-        if at < session.ended_at:  # written before the end, delivered after it
-            if at + SECOND > session.ended_at:
-                _check(session, now)
-            return
-        open_handoff(session, HandoffStatus.ACCEPTED, servicer_userid, at, Via.MESSAGE)
+        _open_on_word(session, servicer_userid, at, Via.MESSAGE, now)
     handoff = session.handoff
     assert handoff is not None
     _accept(session, handoff, servicer_userid, at, Via.MESSAGE, now)
     if handoff.status is HandoffStatus.ACCEPTED:
-        handoff.status = HandoffStatus.IN_PROGRESS
-        handoff.replied_at = at
-        operator = Operator(OperatorType.AGENT, servicer_userid or "")
-        session.log(handoff, EventType.PROGRESS, operator, at, agentId=servicer_userid)
+        _progress(session, handoff, servicer_userid, at)
     _clock(session, handoff, SERVICER, at)
     session.touch(handoff)
 
@@ -175,19 +183,25 @@ def state_read(session: Session, reading: StateReading, at: float) -> None:
     """Apply what service_state/get said. The caller has made sure that `version` is still the one it asked with."""
     session.check_at = None
     handoff = session.handoff
-    if reading.state in (ServiceState.QUEUED, ServiceState.HUMAN):
-        if handoff is not None and reading.state is ServiceState.QUEUED and handoff.status is not HandoffStatus.PENDING:
-            finish_elsewhere(session, at)  # a human cannot give back to the queue: that stretch is over
-            handoff = None
+    if handoff is not None and is_over(handoff, reading.state):
+        if session.ending is not None:
+            _check(session, at + RECHECK)  # whoever is ending it settles it, and knows who did
+            return
+        finish_elsewhere(session, at)
+        handoff = None
+    if has_human(reading.state):
         if handoff is None:
             _open_from_reading(session, reading, at)
         elif reading.state is ServiceState.HUMAN:
             _accept(session, handoff, reading.servicer_userid, at, Via.STATE, at)
-    elif handoff is not None:
-        if session.ending is not None:
-            return  # whoever is ending it settles it, and knows who did
-        finish_elsewhere(session, at)
     _set_state(session, reading.state, reading.servicer_userid, at)
+    if session.handoff is not None:
+        _check(session, _expiry(session, at))
+
+
+def is_over(handoff: Handoff, state: ServiceState) -> bool:
+    """Whether a session in this state shows that the open handoff has ended: no human gives back to the queue."""
+    return not has_human(state) or (state is ServiceState.QUEUED and handoff.status is not HandoffStatus.PENDING)
 
 
 def open_handoff(
@@ -206,7 +220,8 @@ def open_handoff(
     silent_since_end = session.ended_at > 0 and session.last_customer_at + SECOND <= session.ended_at
     reopened = reopened or (silent_since_end and status is not HandoffStatus.PENDING)
     previous_id = session.last_handoff_id if reopened else None
-    unanswered = session.last_customer_at > session.last_servicer_at and session.last_customer_at > session.ended_at
+    answered_at = session.last_servicer_at if session.last_servicer_at >= session.ended_at else 0.0
+    unanswered = session.last_customer_at > max(answered_at, session.ended_at - SKEW)
     handoff = Handoff(
         id=0,
         tenant_id=session.tenant_id,
@@ -226,6 +241,7 @@ def open_handoff(
     _set_state(session, ServiceState.QUEUED, None, at)
     if status is not HandoffStatus.PENDING:
         _accept(session, handoff, servicer, at, via, at)
+    _check(session, _expiry(session, at))
     return handoff
 
 
@@ -235,7 +251,7 @@ def finish(session: Session, operator: Operator, via: str, at: float, reason: st
     if handoff is None:
         raise ValueError(f"no open handoff for {session.external_userid}")
     handoff.status = end_status(handoff.status)
-    handoff.completed_at = max(at, handoff.requested_at)
+    handoff.completed_at = max(at, handoff.requested_at, handoff.accepted_at or 0.0, handoff.replied_at or 0.0)
     handoff.ended_by, handoff.via = operator.type, via
     handoff.operator_id, handoff.reason = operator.id or None, reason or None
     handoff.waiting_since = None
@@ -272,9 +288,16 @@ def _open_from_reading(session: Session, reading: StateReading, at: float) -> No
     status = HandoffStatus.PENDING if pending else HandoffStatus.ACCEPTED
     handoff = open_handoff(session, status, reading.servicer_userid, since, Via.STATE)
     if served and not pending:  # known from history: the servicer has already written in this stretch
-        handoff.status, handoff.replied_at = HandoffStatus.IN_PROGRESS, session.last_servicer_at
-        operator = Operator(OperatorType.AGENT, reading.servicer_userid or "")
-        session.log(handoff, EventType.PROGRESS, operator, at, agentId=reading.servicer_userid)
+        _progress(session, handoff, reading.servicer_userid, session.last_servicer_at)
+
+
+def _open_on_word(
+    session: Session, servicer: str | None, at: float, via: Via, now: float, *, reopened: bool = False
+) -> None:
+    """Open on the word of an event or message. Just after an end it may be older than that end: believed and checked."""
+    if at < session.ended_at + SKEW:
+        _check(session, now)
+    open_handoff(session, HandoffStatus.ACCEPTED, servicer, at, via, reopened=reopened)
 
 
 def _status_changed(session: Session, event: dict[str, Any], at: float, now: float) -> None:
@@ -286,18 +309,22 @@ def _status_changed(session: Session, event: dict[str, Any], at: float, now: flo
         if _stale(session, at) and (session.handoff is None or session.servicer_userid != new):
             _check(session, now)
         elif session.handoff is None:
-            open_handoff(session, HandoffStatus.ACCEPTED, new, at, Via.EVENT, reopened=change == 4)
+            _open_on_word(session, new, at, Via.EVENT, now, reopened=change == 4)
         else:
             if change == 4:
-                _name_previous(session, session.handoff, at)
+                _name_previous(session, session.handoff, at, now)
             _accept(session, session.handoff, new, at, Via.EVENT, now)
 
 
-def _name_previous(session: Session, handoff: Handoff, at: float) -> None:
+def _name_previous(session: Session, handoff: Handoff, at: float, now: float) -> None:
     """The servicer's message may come before the event that says what it did."""
-    if handoff.previous_id is None and handoff.requested_at + SECOND > at >= session.ended_at - SECOND:
+    if handoff.previous_id is not None:
+        return
+    if handoff.requested_at + SECOND >= at >= session.ended_at - SECOND:
         handoff.previous_id = session.last_handoff_id
         session.touch(handoff)
+    else:
+        _check(session, now)  # taken back from another servicer, or the end before it is still to come
 
 
 def _ended_in_client(session: Session, old: str | None, code: str | None, at: float, now: float) -> None:
@@ -312,6 +339,8 @@ def _ended_in_client(session: Session, old: str | None, code: str | None, at: fl
     if code:
         session.closings.append(ClosingDraft(handoff, code, at + ENDING_CODE_LIFETIME))
     if session.ending is None:
+        if at < session.state_at + SKEW:
+            _check(session, now)  # news of about the same time; in what order they happened only WeCom knows
         finish(session, Operator(OperatorType.AGENT, old or ""), Via.CLIENT, at)
     else:  # our own call is under way and learns from its answer whose end this was: leave it a note
         handoff.via, handoff.operator_id = Via.CLIENT, old
@@ -322,11 +351,11 @@ def _accept(session: Session, handoff: Handoff, servicer: str | None, at: float,
     """A servicer has it: the first (PENDING → ACCEPTED) or another than before (transferred)."""
     operator = Operator(OperatorType.AGENT, servicer or "")
     if handoff.status is HandoffStatus.PENDING:
-        handoff.status, handoff.accepted_at = HandoffStatus.ACCEPTED, at
+        handoff.status, handoff.accepted_at = HandoffStatus.ACCEPTED, max(at, handoff.requested_at)
         handoff.servicer_userid = servicer
         session.log(handoff, EventType.ACCEPTED, operator, at, agentId=servicer, via=via)
     elif servicer and handoff.servicer_userid != servicer:
-        if via is Via.MESSAGE and at + SECOND <= session.state_at:
+        if via is Via.MESSAGE and at <= session.state_at:
             _check(session, now)
             return
         before, handoff.servicer_userid = handoff.servicer_userid, servicer
@@ -338,14 +367,38 @@ def _accept(session: Session, handoff: Handoff, servicer: str | None, at: float,
     _set_state(session, ServiceState.HUMAN, servicer or handoff.servicer_userid, at)
 
 
+def _progress(session: Session, handoff: Handoff, servicer: str | None, at: float) -> None:
+    """The servicer's first message."""
+    handoff.status = HandoffStatus.IN_PROGRESS
+    handoff.replied_at = max(at, handoff.accepted_at or 0.0)
+    session.log(handoff, EventType.PROGRESS, Operator(OperatorType.AGENT, servicer or ""), at, agentId=servicer)
+
+
+def _lapse(session: Session, at: float) -> None:
+    """WeCom ends a session by itself, and may not say so: after so long a silence this message begins another."""
+    expired_at = session.last_customer_at + SESSION_LIFETIME
+    if session.handoff is not None and session.ending is None and session.last_customer_at and at >= expired_at:
+        finish(session, WECOM, Via.EXPIRED, expired_at)
+
+
+def _expiry(session: Session, at: float) -> float:
+    """When to look at an open handoff of which nothing more is heard."""
+    return max((session.last_customer_at or at) + SESSION_LIFETIME + SKEW, at + HOUR)
+
+
+def _overtake(session: Session, at: float) -> None:
+    if session.ending is not None and at + SKEW > session.ending.requested_at:
+        session.ending.overtaken = True
+
+
 def _clock(session: Session, handoff: Handoff, origin: int, at: float) -> None:
     """The customer's first unanswered message starts the waiting clock, the servicer's next message stops it."""
+    if origin == EVENT or at + SKEW <= session.ended_at:
+        return  # late news of the stretch before this one
     if origin == CUSTOMER and at >= session.last_servicer_at:
         handoff.waiting_since = at if handoff.waiting_since is None else min(handoff.waiting_since, at)
     elif origin == SERVICER and (handoff.waiting_since or 0) <= at:
-        handoff.waiting_since = None
-    elif origin == EVENT:
-        return
+        handoff.waiting_since = session.last_customer_at if session.last_customer_at > at else None
     handoff.active_at = max(handoff.active_at, at)
     session.touch(handoff)
 

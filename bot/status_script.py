@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.errors import StorageError
-from bot.model import Handoff
+from bot.model import Handoff, HandoffStatus
 from bot.ports import AccountCounts
 from bot.settings import Settings
 from bot.wecom.errcodes import meaning_of
@@ -65,7 +65,7 @@ async def run_status(settings: Settings, as_json: bool) -> int:
     """Exit code: 0, or 1 where there is no database or it cannot be read."""
     say = Words(settings.lang, settings.group.aibot.name, meaning_of)
     try:
-        overview = await _overview(settings, say, MOST if as_json else SHOWN)
+        overview = await _overview(settings, say)
     except StorageError as failed:
         _fail(str(failed), as_json)
         return 1
@@ -76,28 +76,33 @@ async def run_status(settings: Settings, as_json: bool) -> int:
     return 0
 
 
-async def _overview(settings: Settings, say: Words, limit: int) -> Overview:
+async def _overview(settings: Settings, say: Words) -> Overview:
     path = settings.storage.path
     if not path.is_file():  # before anything opens it: SQLite would make one
         raise StorageError(say("script.no_database", path=path.absolute()))
     database = Database(path)
     try:
-        return await _read(database, settings.wecom.corp_id, limit)
+        return await _read(database, settings.wecom.corp_id)
     finally:
         await database.close()
 
 
-async def _read(database: Database, corp_id: str, limit: int) -> Overview:
+async def _read(database: Database, corp_id: str) -> Overview:
     ledger, now = Ledger(database, corp_id), time.time()
-    counts = await ledger.counts()
-    open_ = await ledger.open_handoffs(limit=limit)
-    nicknames = await People(database).nicknames({each.key.external_userid for each in open_})
-    return Overview(
-        [_account(each, now) for each in counts],
-        [_open(each, now) for each in open_],
-        await ledger.count_open(),
-        nicknames,
-    )
+    open_ = [_open(each, now) for each in await ledger.open_handoffs(limit=MOST)]
+    accounts = [_account(each, now) for each in await ledger.counts()]
+    nicknames = await People(database).nicknames({each.external_userid for each in open_})
+    return Overview([*accounts, *_not_listed(accounts, open_)], open_, await ledger.count_open(), nicknames)
+
+
+def _not_listed(accounts: list[AccountRow], open_: list[OpenRow]) -> Iterator[AccountRow]:
+    """`end` records handoffs of accounts that no bot has listed yet."""
+    listed = {account.open_kfid for account in accounts}
+    for open_kfid in sorted({each.open_kfid for each in open_} - listed):
+        rows = [each for each in open_ if each.open_kfid == open_kfid]
+        waits = [each.waiting_seconds for each in rows if each.waiting_seconds is not None]
+        queued = sum(each.status == HandoffStatus.PENDING for each in rows)
+        yield AccountRow(open_kfid, "", len(rows) - queued, queued, len(waits), max(waits, default=None))
 
 
 def _account(counts: AccountCounts, now: float) -> AccountRow:
@@ -135,10 +140,11 @@ def _show(overview: Overview, say: Words) -> None:
     """Tables on a terminal; elsewhere lines with tabs, for `grep` and `cut`."""
     console = Console()
     show = _table(console) if console.is_terminal else _lines
+    shown = overview.open[:SHOWN]
     show(say("script.status_title"), _words(say, "account human queued waiting oldest"), _account_cells(overview, say))
-    if overview.open:
-        title = say("script.status_open", shown=len(overview.open), total=overview.total)
-        show(title, _words(say, "handoff customer account status servicer wait"), _open_cells(overview, say))
+    if shown:
+        title = say("script.status_open", shown=len(shown), total=overview.total)
+        show(title, _words(say, "handoff customer account status servicer wait"), _open_cells(overview, shown, say))
     else:
         click.echo(say("status.quiet"))
 
@@ -153,9 +159,9 @@ def _account_cells(overview: Overview, say: Words) -> Iterable[list[str]]:
         yield [name, str(row.human), str(row.queued), str(row.waiting), _lasted(row.oldest_wait_seconds, say)]
 
 
-def _open_cells(overview: Overview, say: Words) -> Iterable[list[str]]:
+def _open_cells(overview: Overview, shown: list[OpenRow], say: Words) -> Iterable[list[str]]:
     names = {row.open_kfid: say.plain(row.name) for row in overview.accounts}
-    for row in overview.open:
+    for row in shown:
         nickname = say.plain(overview.nicknames.get(row.external_userid, ""), 20)
         yield [
             f"#{row.handoff}",

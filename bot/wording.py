@@ -37,6 +37,9 @@ TEXT: dict[str, tuple[str, str]] = {
     "parameter.page": ("页码", "page"),
     "parameter.name": ("命令", "command"),
     "parameter.code": ("配对码", "CODE"),
+    "choice.waiting": ("等待", "waiting"),
+    "choice.human": ("人工", "human"),
+    "choice.queue": ("排队", "queue"),
     "by.USER": ("客户本人", "the customer"),
     "by.AGENT": ("{who}", "{who}"),
     "by.SYSTEM": ("系统", "the system"),
@@ -61,45 +64,51 @@ TEXT: dict[str, tuple[str, str]] = {
     "event.CLOSING": ("结束语", "closing message"),
     "closing.sent": ("结束语已发送", "closing message sent"),
     "closing.failed": ("结束语未送达", "closing message refused"),
-    "closing.expired": ("结束语超过 20 秒未能发出", "closing message missed its 20 s"),
+    "closing.expired": ("结束语未能在 20 秒内发出", "closing message not sent within its 20 s"),
     "closing.unknown": ("结束语是否送达不确定", "closing message: outcome unknown"),
     "closing.sending": ("结束语发送中", "closing message on its way"),
     "closing.skipped": ("未设置结束语", "no closing message set"),
     # -- amounts
     "ago.seconds": ("{n} 秒", "{n} s"),
     "ago.minutes": ("{n} 分钟", "{n} min"),
-    "ago.hours": ("{h} 小时 {m} 分", "{h} h {m} min"),
+    "ago.hours": ("{h} 小时 {m} 分钟", "{h} h {m} min"),
+    "ago.whole_hours": ("{h} 小时", "{h} h"),
     "ago.days": ("{d} 天 {h} 小时", "{d} d {h} h"),
+    "ago.whole_days": ("{d} 天", "{d} d"),
     # -- refusals at the door
     "refused.unpaired": (
-        "本群尚未与我配对。请管理员在日志中找到配对码，然后在本群发送：`@{bot} /bind 配对码`",
+        "本群还没有与我配对。请管理员从机器人日志里找到配对码，在本群发送：`@{bot} /bind 配对码`",
         "This group is not paired with me yet. Find the pairing code in my log and send here: `@{bot} /bind CODE`",
+    ),
+    "refused.other": (
+        "本群没有与我配对。请管理员把 `{chat}` 加入 settings.yaml 的 group.chat_ids，再重启机器人。",
+        "This group is not paired with me. An admin can add `{chat}` to group.chat_ids in settings.yaml and restart me.",
     ),
     "refused.single": (
         "请在配对的客服群里使用命令；单聊只对管理员开放。",
         "Please use commands in the paired group; this chat is open to admins only.",
     ),
     "refused.role": (
-        "您没有执行 /{command} 的权限（需要：{needed}）。可以执行的人：{allowed}",
-        "You may not run /{command} (it needs: {needed}). Who may: {allowed}",
+        "您不能执行 /{command}：需要「{needed}」角色。有权限的人：{allowed}",
+        "You may not run /{command}: it needs the role {needed}. Who may: {allowed}",
     ),
     "refused.nobody": ("尚未设置（settings.yaml 的 roles）", "nobody yet (see roles in settings.yaml)"),
-    "refused.everyone": ("本群所有成员", "every member of this group"),
     "unknown.command": ("没有 /{name} 这个命令。", "There is no command /{name}."),
-    "unknown.near": ("您是不是要：{near}", "Did you mean: {near}"),
-    "unknown.help": ("发送 /help 查看全部命令。", "Send /help to see them all."),
+    "unknown.near": ("您是不是想用：{near}", "Did you mean: {near}"),
+    "unknown.help": ("发送 /help 查看全部命令。", "Send /help to see all commands."),
     "usage": ("用法：`{usage}`", "Usage: `{usage}`"),
     "usage.target": (
-        "客户可以写：完整 ID、至少 4 个字符的唯一前缀（如 `wm7l`）、编号（`#12`），或者引用一条提到该客户的消息。",
-        "Name the customer by full id, a unique prefix of at least 4 characters (`wm7l`), a number (`#12`), "
-        "or quote a message that names one.",
+        "客户可以写编号（如 `12`）、完整 ID，或 ID 开头至少 4 个字符（如 `wm7l`，须唯一）；也可以引用一条提到该客户的消息。",
+        "Name the customer by number (`12`), by full id, or by its first 4 or more characters (`wm7l`, if unique); "
+        "or quote a message that names the customer.",
     ),
     "usage.number": ("`{word}` 不是有效的数字。", "`{word}` is not a valid number."),
-    "usage.choice": ("`{word}` 不在可选项中：{choices}", "`{word}` is none of: {choices}"),
-    "usage.extra": ("多出了：`{word}`", "I do not understand: `{word}`"),
+    "usage.choice": ("没有 `{word}` 这个选项，可选：{choices}", "`{word}` is none of: {choices}"),
+    "usage.extra": ("多出来的 `{word}` 看不懂。", "I do not understand `{word}` here."),
+    "usage.missing": ("少了一项。", "Something is missing."),
     "usage.short": (
-        "`{word}` 太短：前缀至少 4 个字符。",
-        "`{word}` is too short: a prefix has at least 4 characters.",
+        "`{word}` 太短：请至少写 ID 开头的 4 个字符，或用编号。",
+        "`{word}` is too short: write at least the first 4 characters of the id, or the number.",
     ),
     "target.none": (
         "没有找到客户 `{word}`。发送 /list 查看进行中的会话。",
@@ -107,27 +116,34 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "target.no_handoff": ("没有编号为 #{number} 的会话记录。", "There is no handoff #{number}."),
     "target.many": (
-        "`{word}` 匹配到多个客户，未执行任何操作：",
-        "`{word}` matches several customers, nothing was done:",
+        "`{word}` 匹配到多个客户，未执行任何操作。请改用编号：",
+        "`{word}` matches several customers, so nothing was done. Use the number:",
     ),
+    "target.more": ("还有更多，请多写几个字符。", "There are more; write more characters."),
     "target.quote_many": (
-        "引用的消息提到了多个客户，请写明是哪一个。",
-        "The quoted message names several customers; please say which.",
+        "引用的消息提到了多个会话，请写明编号。",
+        "The quoted message names several sessions; please give the number.",
+    ),
+    "target.quote_none": (
+        "引用的消息没有提到客户，请写明是哪一位。",
+        "The quoted message names no customer; please say which one you mean.",
+    ),
+    "target.quote_other": (
+        "`{word}` 和引用的消息说的不是同一位客户，未执行任何操作。请只写一个。",
+        "`{word}` is not the customer of the quoted message, so nothing was done. Please name only one.",
     ),
     "incident": (
-        "内部错误，未能完成。事件编号 `{incident}`，详情见日志。",
-        "Something went wrong inside. Incident `{incident}`; the log has the details.",
-    ),
-    "command.lost": (
-        "我在处理 `{text}` 时重启了，不确定是否完成，请用 /status 核对后重试。",
-        "I restarted while working on `{text}`; check with /status and try again.",
+        "❌ 内部错误，可能没有完成，请用 /status 核对。事件编号 `{incident}`，详情见日志。",
+        "❌ Something went wrong inside and this may not be done; check with /status. "
+        "Incident `{incident}`, details in the log.",
     ),
     # -- help
     "help.title": ("**我能做的事**（您的角色：{role}）", "**What I can do** (your role: {role})"),
     "help.foot": (
-        "每条命令都要先 @{bot}。`/help 命令` 查看用法。",
-        "Mention @{bot} with each command. `/help command` explains one.",
+        "在群里请先 @{bot} 再写命令。单条用法：`/help 命令`，例如 `/help {example}`",
+        "In a group, mention @{bot} first. For one command: `/help {example}`",
     ),
+    "help.not_yours": ("/{command} 需要「{needed}」角色。", "/{command} needs the role {needed}."),
     "help.aliases": ("别名：{aliases}", "Also: {aliases}"),
     "help.help": ("查看命令，或某条命令的用法", "Show what there is, or how to use one command"),
     "help.status": ("总览，或某个客户的实时状态", "Overview, or one session read live from WeCom"),
@@ -140,12 +156,12 @@ TEXT: dict[str, tuple[str, str]] = {
     "status.title": ("**客服会话总览**", "**Customer sessions**"),
     "status.account": (
         "> {name}：人工 {human} · 排队 {queued} · 等待回复 {waiting}",
-        "> {name}: human {human} · queued {queued} · waiting for an answer {waiting}",
+        "> {name}: with a human {human} · queued {queued} · waiting for an answer {waiting}",
     ),
     "status.oldest": ("等待最久：{who}，已等 {wait}", "Waiting longest: {who}, for {wait}"),
     "status.quiet": ("没有进行中的人工会话。", "No session is with a human."),
     "status.no_accounts": ("还没有读到客服账号。", "No kf account is known yet."),
-    "status.well": ("机器人正常，已运行 {uptime}（v{version}）", "The bot is well, up {uptime} (v{version})"),
+    "status.well": ("机器人正常，已运行 {uptime}（v{version}）", "The bot is fine, up {uptime} (v{version})"),
     "status.unwell": (
         "机器人有问题（已运行 {uptime}，v{version}）：",
         "The bot has problems (up {uptime}, v{version}):",
@@ -158,28 +174,35 @@ TEXT: dict[str, tuple[str, str]] = {
     "state.now": ("当前状态：**{state}** (state={number})", "State now: **{state}** (state={number})"),
     "state.servicer": ("接待人：{servicer}", "Servicer: {servicer}"),
     "state.waiting": ("客户已等待回复 {wait}", "The customer has waited {wait} for an answer"),
-    "state.answered": ("客服已回复，最近消息在 {ago}前", "Answered; the last message was {ago} ago"),
-    "state.begun": ("会话 #{number} 开始于 {at}，已 {ago}", "Handoff #{number} began {at}, {ago} ago"),
+    "state.answered": ("客服已回复，最近一条消息在 {ago}前", "Answered; the last message was {ago} ago"),
+    "state.quiet": ("最近的动静在 {ago}前", "Nothing has happened for {ago}"),
+    "state.begun": ("会话 #{number} 开始于 {at}，已 {ago}", "Handoff #{number} began at {at}, {ago} ago"),
     "state.text": ("客户最后一句：{text}", "The customer's last words: {text}"),
     "state.no_answer": (
         "企业微信没有应答，以下是记录中的状态：",
         "WeCom does not answer; this is what is on record:",
     ),
     "state.how_to_end": ("结束它：`/end {number}`", "To end it: `/end {number}`"),
-    "state.last": ("上一次：#{number} {when} 由{by}结束", "Before: #{number} ended {when} by {by}"),
+    "state.last": ("上一次：#{number}，{when} 结束（{by}）", "Before: #{number} ended at {when} by {by}"),
     # -- list
-    "list.title": ("**进行中的会话** {shown}/{total}", "**Open sessions** {shown}/{total}"),
+    "list.title": ("**进行中的会话** {shown}，共 {total}", "**Open sessions** {shown} of {total}"),
+    "list.title.waiting": ("**等待回复的会话** {shown}，共 {total}", "**Waiting for an answer** {shown} of {total}"),
+    "list.title.human": ("**人工接待的会话** {shown}，共 {total}", "**With a human** {shown} of {total}"),
+    "list.title.queue": ("**排队中的会话** {shown}，共 {total}", "**In the queue** {shown} of {total}"),
     "list.none": ("没有进行中的会话。", "There are no open sessions."),
-    "list.no_page": ("没有第 {page} 页，共 {pages} 页。", "There is no page {page}; there are {pages}."),
-    "list.row": ("{number}. {who} · {status}{servicer} · {clock}", "{number}. {who} · {status}{servicer} · {clock}"),
+    "list.none.waiting": ("没有客户在等待回复。", "No customer is waiting for an answer."),
+    "list.none.human": ("没有人工接待中的会话。", "No session is with a human."),
+    "list.none.queue": ("没有排队中的会话。", "Nobody is in the queue."),
+    "list.no_page": ("没有第 {page} 页，最后一页是第 {pages} 页。", "There is no page {page}; the last is page {pages}."),
+    "list.row": ("> {who} · {status}{servicer} · {clock}", "> {who} · {status}{servicer} · {clock}"),
     "list.waiting": ("等了 {wait}", "waiting {wait}"),
-    "list.idle": ("静默 {wait}", "silent {wait}"),
+    "list.idle": ("{wait}无动静", "quiet for {wait}"),
     "list.more": ("下一页：`/list {kind}{page}`", "Next: `/list {kind}{page}`"),
-    "list.act": ("结束：`/end 编号`，例如 `/end {number}`", "To end one: `/end number`, such as `/end {number}`"),
+    "list.act": ("结束用 `/end 编号`，例如 `/end {number}`", "To end one, use its number: `/end {number}`"),
     # -- end
     "end.ended": ("✅ 已结束 {who}，用时 {took}。{closing}", "✅ Ended {who} after {took}. {closing}"),
     "end.new_session": (
-        "客户再次发消息将开始新会话。若又直接进入人工，请把接待方式改为「仅智能助手接待」。",
+        "客户再发消息会开始新会话；若又直接转人工，请管理员把接待方式改为「仅智能助手接待」。",
         "The customer's next message starts a new session. If it lands with a human again, set reception to "
         "「仅智能助手接待」 (assistant only) in the console.",
     ),
@@ -189,14 +212,26 @@ TEXT: dict[str, tuple[str, str]] = {
         "ℹ️ {who} is in no session with a human; nothing to end.",
     ),
     "end.not_human": (
-        "ℹ️ {who} 由智能助手接待（state={state}），没有人工会话可结束。",
-        "ℹ️ {who} is with the assistant (state={state}); there is no session with a human to end.",
+        "ℹ️ {who} 当前是「{state}」（state={number}），没有人工会话可结束。",
+        "ℹ️ {who} is in the state “{state}” (state={number}); there is no session with a human to end.",
+    ),
+    "end.next": (
+        "这位客户现在的会话是 #{number}，没有动它。",
+        "The customer's session now is #{number}; it was left alone.",
     ),
     "end.failed": ("❌ 未能结束 {who}，会话仍然打开。", "❌ {who} could not be ended; the session is still open."),
+    "end.unread": (
+        "❌ 读不到 {who} 的状态，未执行任何操作。",
+        "❌ The state of {who} cannot be read, so nothing was done.",
+    ),
+    "end.unsure": (
+        "❌ 未能结束 {who}，请稍后用 /status 核对。",
+        "❌ {who} could not be ended; check with /status later.",
+    ),
     "end.unknown": (
-        "⏳ 企业微信没有应答，不知道 {who} 是否已结束。意图已记录，恢复后我会核对并在这里告知。",
-        "⏳ WeCom does not answer, so it is not known whether {who} has ended. The intention is on record; I will "
-        "check when WeCom is back and tell you here.",
+        "⏳ 企业微信没有应答，还不知道 {who} 是否已结束。我已记下，恢复后会核对并在这里告知，不用重复发送。",
+        "⏳ WeCom does not answer, so it is not known yet whether {who} has ended. I have noted it, will check when "
+        "WeCom is back and tell you here; no need to ask again.",
     ),
     "end.still": (
         "企业微信应答成功，但读回仍是人工接待。请稍后用 /status 核对；也可能客户已开始新会话。",
@@ -210,21 +245,25 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "end.later": ("先前请求结束 {who} 的结果：", "The outcome for {who}, whom you asked me to end:"),
     "end.queue": (
-        "排队中的会话接口可能不允许直接结束：先让客服接入，再结束。",
+        "这个会话还在排队，企业微信可能不允许直接结束：请先让客服接入，再结束。",
         "WeCom may not let a queued session be ended: have a servicer accept it first, then end it.",
     ),
+    "error.silent": ("{meaning}。{remedy}", "{meaning}. {remedy}"),
     "error.wecom": ("企业微信返回 {errcode}：{meaning}。{remedy}", "WeCom says {errcode}: {meaning}. {remedy}"),
     # -- history
     "history.title": ("**最近的会话记录**", "**The last handoffs**"),
-    "history.one": ("**{who} 的会话记录**", "**Handoffs of {who}**"),
+    "history.one": ("{who} 的会话记录", "Handoffs of {who}"),
     "history.none": ("还没有会话记录。", "There are no handoffs yet."),
+    "history.none_of": ("{who} 还没有人工会话记录。", "{who} has not been with a human yet."),
     "history.row": (
-        "#{number} {who} {begun} · {status} · {by} · 历时 {took}",
-        "#{number} {who} {begun} · {status} · {by} · {took}",
+        "> {who} {begun} 开始，历时 {took} · {how}",
+        "> {who} began {begun}, took {took} · {how}",
     ),
     "history.reopened": ("（接续 #{number}）", " (re-opened #{number})"),
-    "history.open": ("进行中", "open"),
-    "history.ended": ("由{by}结束（{via}）{reason}", "ended by {by} ({via}){reason}"),
+    "history.one_row": ("> #{number} {begun} 开始，历时 {took} · {how}", "> #{number} began {begun}, took {took} · {how}"),
+    "history.ended": ("结束：{by}（{via}）{reason}", "ended by {by} ({via}){reason}"),
+    "history.expired": ("结束：{by}", "ended by {by}"),
+    "history.cancelled": ("排队中结束：{by}（{via}）{reason}", "left the queue, ended by {by} ({via}){reason}"),
     "history.reason": ("，原因：{reason}", ", reason: {reason}"),
     # -- bot.py end
     "script.title": ("🔧 强制结束客服会话", "🔧 End a customer service session"),
@@ -301,6 +340,153 @@ TEXT: dict[str, tuple[str, str]] = {
         "⚠️ kfbot 无法登录群机器人（{why}）。请核对 group.aibot.bot_id 与 secret，再重启 kfbot。",
         "⚠️ kfbot cannot log in as the group's bot ({why}). Check group.aibot.bot_id and secret, then restart kfbot.",
     ),
+    # -- bot.py check
+    "check.name.settings": ("设置", "settings"),
+    "check.name.storage": ("存储", "storage"),
+    "check.name.clock": ("时钟", "clock"),
+    "check.name.token": ("access_token", "access_token"),
+    "check.name.trusted_ip": ("可信IP", "trusted IP"),
+    "check.name.accounts": ("客服账号", "kf accounts"),
+    "check.name.servicers": ("接待人员", "servicers"),
+    "check.name.callback": ("回调", "callback"),
+    "check.name.group": ("群通道", "group"),
+    "check.name.routing": ("接待方式", "routing"),
+    "check.skipped": ("已跳过（skipped）：先解决「{missing}」", "skipped: first mend {missing}"),
+    "check.internal": ("检查本身出错（{where}）", "the check itself failed ({where})"),
+    "check.internal.remedy": ("这是程序问题，请反馈", "a fault of the program: report it"),
+    "check.settings.good": ("有效，企业 {corp_id}，{api_base}", "valid, company {corp_id}, {api_base}"),
+    "check.settings.empty": ("{key} 没有填写", "{key} is empty"),
+    "check.settings.empty.remedy": (
+        "管理后台 → 我的企业 → 企业ID；应用管理 → 自建应用 → Secret",
+        "admin console → 我的企业 (My company) → 企业ID; 应用管理 (Apps) → the self-built app → Secret",
+    ),
+    "check.settings.half": ("{key} 没有填写，与它成对的一项却填了", "{key} is empty while its other half is set"),
+    "check.settings.half.remedy": ("两项都填，或都留空", "set both, or neither to do without"),
+    "check.storage.good": ("{path} 可读写", "{path} can be read and written"),
+    "check.storage.new": ("{path} 还没有，首次运行时创建", "{path} is not there yet; the first run makes it"),
+    "check.storage.unwritable": ("无法在 {folder} 下创建 {path}", "cannot make {path} in {folder}"),
+    "check.storage.unwritable.remedy": (
+        "给运行用户该目录的写权限，或修改 storage.url",
+        "let the bot's user write there, or change storage.url",
+    ),
+    "check.storage.broken": ("{why}", "{why}"),
+    "check.storage.broken.remedy": (
+        "检查文件权限、磁盘空间和 storage.url；文件损坏就恢复备份",
+        "check the file's permissions, disk space and storage.url; restore a backup if it is damaged",
+    ),
+    "check.clock.good": ("与企业微信相差 {seconds} 秒", "{seconds} s from WeCom's"),
+    "check.clock.off": ("本机时钟与企业微信相差 {seconds} 秒", "this machine's clock is {seconds} s from WeCom's"),
+    "check.clock.off.remedy": (
+        "开启 NTP 对时，例如 timedatectl set-ntp true",
+        "switch on NTP, such as timedatectl set-ntp true",
+    ),
+    "check.clock.unreachable": ("读不到企业微信的时间：{why}", "WeCom's time cannot be read: {why}"),
+    "check.clock.unreachable.remedy": (
+        "检查网络、DNS、防火墙和 wecom.api_base",
+        "check the network, DNS, firewall and wecom.api_base",
+    ),
+    "check.clock.untold": ("应答里没有 Date，无法比较", "the answer has no Date to compare with"),
+    "check.clock.untold.remedy": ("若经过代理，让它保留 Date 头", "if there is a proxy, let it keep the Date header"),
+    "check.token.good": ("已取得", "granted"),
+    "check.trusted_ip.good": ("本机出口 IP 可以调用接口", "this machine's public IP may call the API"),
+    "check.accounts.good": ("{names}", "{names}"),
+    "check.accounts.and": ("、", ", "),
+    "check.accounts.none": ("没有可管理的客服账号", "no kf account is there to be managed"),
+    "check.accounts.none.remedy": (
+        "管理后台 → 微信客服 → API → 通过API管理微信客服账号 → 企业内部开发 →「可管理的客服账号」；核对 kf.accounts",
+        "admin console → 微信客服 → 通过API管理微信客服账号 → 企业内部开发 → 「可管理的客服账号」 and kf.accounts",
+    ),
+    "check.accounts.unknown": (
+        "kf.accounts 中的 {account} 不存在",
+        "kf.accounts names {account}, which does not exist",
+    ),
+    "check.accounts.unknown.remedy": (
+        "应写 wk 开头的 open_kfid，不是链接里的 kfc…；或删去它",
+        "write the open_kfid (wk…), not the kfc… of a contact link; or take it out",
+    ),
+    "check.accounts.denied": ("{account} 没有授权给本应用", "{account} is not granted to this app"),
+    "check.accounts.denied.remedy": (
+        "管理后台 → 微信客服 → 通过API管理微信客服账号 → 企业内部开发 →「可管理的客服账号」中加入它",
+        "admin console → 微信客服 → 通过API管理微信客服账号 → 企业内部开发 → 「可管理的客服账号」: add the account",
+    ),
+    "check.accounts.stray": ("{key} 中的 {account} 不存在", "{key} names {account}, which does not exist"),
+    "check.accounts.stray.remedy": ("核对 open_kfid（wk…）", "check the open_kfid (wk…)"),
+    "check.servicers.good": (
+        "{account}：{total} 人，{receiving} 人正在接待",
+        "{account}: {receiving} of {total} receiving",
+    ),
+    "check.servicers.none": ("{account}：没有接待人员", "{account}: no servicers"),
+    "check.servicers.none.remedy": (
+        "管理后台 → 微信客服 → 该账号 → 接待人员 中添加，并确认在应用可见范围内",
+        "admin console → 微信客服 → the account → 接待人员: add some, inside the app's visible range",
+    ),
+    "check.servicers.away": ("{account}：{total} 人都已停止接待", "{account}: none of {total} is receiving"),
+    "check.servicers.away.remedy": (
+        "请接待人员在企业微信 → 工作台 → 微信客服 中开始接待",
+        "let a servicer start receiving: WeCom app → 工作台 (Workbench) → 微信客服",
+    ),
+    "check.callback.none": ("未配置，只靠定时轮询（kf.poll）", "not configured; only the slow poll (kf.poll) looks"),
+    "check.callback.none.remedy": (
+        "应用管理 → 自建应用 → 接收消息 → 设置API接收，把 Token 和 EncodingAESKey 填入 callback",
+        "应用管理 (Apps) → the app → 接收消息 → 设置API接收: copy Token and EncodingAESKey to callback",
+    ),
+    "check.callback.down": ("机器人没有运行，{url} 未测试", "the bot does not run, {url} was not tested"),
+    "check.callback.down.remedy": (
+        "启动机器人（python bot.py run）后再检查一次",
+        "start the bot (python bot.py run) and check again",
+    ),
+    "check.callback.unreachable": (
+        "机器人在运行，但 {url} 不通：{why}",
+        "the bot runs, but {url} does not answer: {why}",
+    ),
+    "check.callback.unreachable.remedy": (
+        "检查 server.public_url、DNS、反向代理、证书和防火墙",
+        "check server.public_url, DNS, reverse proxy, certificate and firewall",
+    ),
+    "check.callback.keys": ("{url} 拒绝了签名", "{url} refuses the signature"),
+    "check.callback.keys.remedy": (
+        "运行中的机器人用的是别的 callback 设置：重启它，并与管理后台核对",
+        "the running bot has other callback settings: restart it, and compare with the console",
+    ),
+    "check.callback.foreign": (
+        "{url} 答非所问（HTTP {status}）",
+        "{url} gives the wrong answer (HTTP {status})",
+    ),
+    "check.callback.foreign.remedy": (
+        "反向代理须把 /callback/kf 原样转给机器人；改过设置就重启机器人",
+        "the reverse proxy must hand /callback/kf to the bot as it is; restart the bot if its settings changed",
+    ),
+    "check.callback.slow": ("{url} 用了 {seconds} 秒", "{url} took {seconds} s"),
+    "check.callback.slow.remedy": (
+        "企业微信只等 1 秒：检查反向代理和机器负载",
+        "WeCom waits 1 s: check proxy and load",
+    ),
+    "check.callback.local": (
+        "{url} 应答正确，但只在本机测试（server.public_url 为空）",
+        "{url} answers well, but was tested on this machine only (server.public_url is empty)",
+    ),
+    "check.callback.local.remedy": (
+        "填写 server.public_url，就能测试企业微信所见的地址",
+        "set server.public_url to test the address that WeCom sees",
+    ),
+    "check.callback.good": ("{url} 在 {seconds} 秒内应答正确", "{url} answers well in {seconds} s"),
+    "check.group.none": ("未配置群机器人", "no group bot is configured"),
+    "check.group.none.remedy": (
+        "管理后台 → 智能机器人 → API 模式 → 长连接，填写 group.aibot",
+        "admin console → 智能机器人 → API 模式 → 长连接: fill in group.aibot",
+    ),
+    "check.group.good": ("可以连接和订阅", "connects and subscribes"),
+    "check.group.running": ("运行中的机器人已连接", "the running bot is connected"),
+    "check.group.bad": ("{why}", "{why}"),
+    "check.group.bad.remedy": (
+        "检查网络，核对 group.aibot 的 bot_id、secret 和 url；同一个机器人只能有一个连接",
+        "check the network, and bot_id, secret and url of group.aibot; one bot can have one connection only",
+    ),
+    "check.routing": ("接口读不到", "no API tells it"),
+    "check.routing.remedy": (
+        "新会话若直接进入人工（state=3），请在管理后台改为「仅智能助手接待」",
+        "if new sessions land with a human (state=3), set 「仅智能助手接待」 (assistant only) in the console",
+    ),
     # -- whoami, bind
     "whoami": ("userid：`{userid}` · 角色：{role}", "userid: `{userid}` · role: {role}"),
     "whoami.chat": ("本群 chatid：`{chat}`", "chatid of this group: `{chat}`"),
@@ -309,15 +495,16 @@ TEXT: dict[str, tuple[str, str]] = {
         "✅ Paired with this group. Send /help to see what I can do.",
     ),
     "bind.wrong": (
-        "配对码不对。它在机器人启动时的日志里。",
-        "That is not the code. It is in the log, from when the bot started.",
+        "配对码不对。请看机器人日志里最新的一个。",
+        "That is not the code. The newest one is in my log.",
     ),
     "bind.group": ("请在要配对的群里发送。", "Please send this in the group that is to be paired."),
     "bind.already": ("本群已配对。", "This group is paired already."),
 }
 
-FULL_WIDTH = str.maketrans("<>[]*`_@\\|~#", "＜＞［］＊ˋ＿＠＼｜～＃")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+SILENT = -2  # errcode of WeComUnavailable: ours, so it is not shown
+FULL_WIDTH = str.maketrans("<>[]*`_@\\|~#&", "＜＞［］＊ˋ＿＠＼｜～＃＆")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
 
 
 def plain(text: str, limit: int = 60) -> str:
@@ -342,6 +529,10 @@ class Words:
     def __call__(self, key: str, /, **values: Any) -> str:
         return TEXT[key][self._index].format(**values)
 
+    def named(self, key: str, otherwise: str) -> str:
+        """The word for a thing that somebody may have added without wording; no places to fill."""
+        return self(key) if key in TEXT else otherwise
+
     @staticmethod
     def plain(text: str, limit: int = 60) -> str:
         return plain(text, limit)
@@ -353,8 +544,10 @@ class Words:
         """Code, meaning and what to do, in one line."""
         meaning = self._meaning_of(error.errcode)
         said, remedy = meaning[self._index], meaning[self._index + 2]
-        code = f"{error.errcode}" if error.errcode != -2 else "—"
-        return self("error.wecom", errcode=code, meaning=said, remedy=remedy).strip()
+        if self.lang == "en":
+            remedy = remedy[:1].upper() + remedy[1:]
+        key = "error.silent" if error.errcode == SILENT else "error.wecom"
+        return self(key, errcode=error.errcode, meaning=said, remedy=remedy).strip()
 
     def lasted(self, seconds: float) -> str:
         seconds = max(0, int(seconds))
@@ -363,8 +556,10 @@ class Words:
         if seconds < 3600:
             return self("ago.minutes", n=seconds // 60)
         if seconds < 86400:
-            return self("ago.hours", h=seconds // 3600, m=seconds % 3600 // 60)
-        return self("ago.days", d=seconds // 86400, h=seconds % 86400 // 3600)
+            hours, minutes = seconds // 3600, seconds % 3600 // 60
+            return self("ago.hours" if minutes else "ago.whole_hours", h=hours, m=minutes)
+        days, hours = seconds // 86400, seconds % 86400 // 3600
+        return self("ago.days" if hours else "ago.whole_days", d=days, h=hours)
 
     def when(self, at: float, now: float) -> str:
         """Local time of the machine; the date only when it is not today's."""

@@ -45,7 +45,7 @@ class Ledger:
     async def open_ending(
         self,
         key: SessionKey,
-        decide: Callable[[Session], None],
+        decide: Callable[[Session], bool],
         operator: Operator,
         via: str,
         reason: str,
@@ -55,39 +55,33 @@ class Ledger:
     ) -> tuple[Handoff | None, Ending | None, bool]:
         """Record an intention to end the open handoff, on disk, before anything is done about it.
 
-        `decide` sees the session first (it may open the handoff that a state read has found). Returns the handoff (None
-        when there is none to end), the pending intention, and whether it is ours: another's is returned as it stands
-        unless its lease has run out, and then it is taken over with its own operator.
+        `decide` sees the session first (it may open the handoff that a state read has found) and says whether to go
+        on. Returns the handoff, the pending intention (None when there is nothing to end, or `decide` would not), and
+        whether it is ours: another's is returned as it stands, unless its lease has run out; then it becomes ours.
         """
+        chat_id, is_group = notify or ("", False)
+        ours = (operator.type, operator.id, via, reason, now, now + lease, chat_id, is_group)
 
         def work(db: sqlite3.Connection) -> tuple[Handoff | None, Ending | None, bool]:
             session = unit.load_one(db, key, self._tenant)
-            decide(session)
+            go_on = decide(session)
             unit.save(db, [session], now, keep_ended_text=self._keep_ended_text)
-            if session.handoff is None:
-                return None, None, False
-            if session.ending is not None:
-                return session.handoff, session.ending, _take_over(db, session.ending.id, now, lease)
-            chat_id, is_group = notify or ("", False)
+            if not go_on or session.handoff is None:
+                return session.handoff, None, False
+            if session.ending is not None and not _lease_is_over(db, session.ending.id, now):
+                return session.handoff, session.ending, False
             row = db.execute(
-                """INSERT INTO endings (handoff_id, open_kfid, external_userid, operator_type, operator_id, via, reason,
-                        state, requested_at, attempts, lease_until, chat_id, is_group)
-                    VALUES (?,?,?,?,?,?,?,'pending',?,1,?,?,?)""",
-                (
-                    session.handoff.id,
-                    *_pair(key),
-                    operator.type,
-                    operator.id,
-                    via,
-                    reason,
-                    now,
-                    now + lease,
-                    chat_id,
-                    is_group,
-                ),
-            )
-            ending = Ending(row.lastrowid or 0, session.handoff.id, operator, via, reason, now, 1)
-            return session.handoff, ending, True
+                """INSERT INTO endings (operator_type, operator_id, via, reason, requested_at, lease_until, chat_id,
+                        is_group, handoff_id, open_kfid, external_userid, state, attempts)
+                    VALUES (?,?,?,?,?,?,?,?,?,?,?,'pending',1)
+                    ON CONFLICT (handoff_id) WHERE state='pending' DO UPDATE SET
+                        operator_type=excluded.operator_type, operator_id=excluded.operator_id, via=excluded.via,
+                        reason=excluded.reason, requested_at=excluded.requested_at, lease_until=excluded.lease_until,
+                        chat_id=excluded.chat_id, is_group=excluded.is_group, attempts=attempts+1, overtaken=0
+                    RETURNING id, attempts""",
+                (*ours, session.handoff.id, *_pair(key)),
+            ).fetchone()
+            return session.handoff, Ending(row[0], session.handoff.id, operator, via, reason, now, row[1]), True
 
         return await self._db.write(work, durable=True)
 
@@ -117,7 +111,9 @@ class Ledger:
 
     async def take_ending(self, ending_id: int, now: float, lease: float) -> bool:
         """Claim a pending intention whose lease has run out. False: another has it, or it is settled."""
-        return await self._db.write(lambda db: _take_over(db, ending_id, now, lease))
+        sql = """UPDATE endings SET lease_until=?, attempts=attempts+1
+            WHERE id=? AND state='pending' AND lease_until <= ?"""
+        return await self._db.write(lambda db: db.execute(sql, (now + lease, ending_id, now)).rowcount == 1)
 
     async def release_ending(self, ending_id: int, until: float, errcode: int) -> None:
         """Leave it pending, to be looked at again at `until`."""
@@ -133,8 +129,8 @@ class Ledger:
             WHERE state='pending' AND lease_until <= ? ORDER BY id LIMIT ?"""
         found = await self._db.read(lambda db: db.execute(sql, (now, limit)).fetchall())
         return [
-            PendingEnding(rows.ending(row[:8]), SessionKey(row[8], row[9]), row[10] or "", bool(row[11]))
-            for row in found
+            PendingEnding(rows.ending(tuple(ending)), SessionKey(kf, customer), chat_id or "", bool(is_group))
+            for *ending, kf, customer, chat_id, is_group in found
         ]
 
     # -- closing messages
@@ -273,9 +269,6 @@ def _pair(key: SessionKey) -> tuple[str, str]:
     return key.open_kfid, key.external_userid
 
 
-def _take_over(db: sqlite3.Connection, ending_id: int, now: float, lease: float) -> bool:
-    taken = db.execute(
-        """UPDATE endings SET lease_until=?, attempts=attempts+1 WHERE id=? AND state='pending' AND lease_until <= ?""",
-        (now + lease, ending_id, now),
-    )
-    return taken.rowcount == 1
+def _lease_is_over(db: sqlite3.Connection, ending_id: int, now: float) -> bool:
+    found = db.execute("SELECT 1 FROM endings WHERE id=? AND lease_until <= ?", (ending_id, now)).fetchone()
+    return found is not None

@@ -80,14 +80,15 @@ def m002_ledger(db: Database) -> None:
             operator_type TEXT NOT NULL, operator_id TEXT NOT NULL, at REAL NOT NULL, event_data TEXT NOT NULL
         )""",
         "CREATE INDEX handoff_events_handoff ON handoff_events (handoff_id, id)",
+        "CREATE UNIQUE INDEX handoff_events_one_end ON handoff_events (handoff_id) WHERE type = 'COMPLETED'",
         """CREATE TRIGGER handoff_events_append_only BEFORE UPDATE ON handoff_events
             BEGIN SELECT RAISE(ABORT, 'handoff_events is append-only'); END""",
-        # state: pending, done, failed. errcode/outcome: how the last attempt went.
+        # state: pending, done, failed. errcode/outcome: how the last attempt went. overtaken: see bot.sessions.Ending.
         """CREATE TABLE endings (
             id INTEGER PRIMARY KEY AUTOINCREMENT, handoff_id INTEGER NOT NULL, open_kfid TEXT NOT NULL,
             external_userid TEXT NOT NULL, operator_type TEXT NOT NULL, operator_id TEXT NOT NULL, via TEXT NOT NULL,
             reason TEXT NOT NULL, state TEXT NOT NULL, requested_at REAL NOT NULL, attempts INTEGER NOT NULL,
-            lease_until REAL NOT NULL, settled_at REAL, errcode INTEGER, outcome TEXT, chat_id TEXT, is_group INTEGER
+            overtaken INTEGER NOT NULL DEFAULT 0, lease_until REAL NOT NULL, settled_at REAL, errcode INTEGER, outcome TEXT, chat_id TEXT, is_group INTEGER
         )""",
         "CREATE UNIQUE INDEX endings_one_pending ON endings (handoff_id) WHERE state = 'pending'",
         # state: pending, sending, sent, failed, expired, unknown. One per handoff, whatever way it ended.

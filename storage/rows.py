@@ -18,7 +18,7 @@ SESSION_COLUMNS = (
     "last_servicer_at, check_at, version"
 )
 SESSION_WIDTH = len(SESSION_COLUMNS.split(","))
-ENDING_COLUMNS = "id, handoff_id, operator_type, operator_id, via, reason, requested_at, attempts"
+ENDING_COLUMNS = "id, handoff_id, operator_type, operator_id, via, reason, requested_at, attempts, overtaken"
 EVENT_COLUMNS = "id, handoff_id, type, operator_type, operator_id, at, event_data"
 
 _STATUS = {status.value: status for status in HandoffStatus}
@@ -78,9 +78,9 @@ def session_values(value: Session) -> tuple[Any, ...]:
 
 
 def ending(row: tuple[Any, ...]) -> Ending:
-    id_, handoff_id, operator_type, operator_id, via, reason, requested_at, attempts = row
+    id_, handoff_id, operator_type, operator_id, via, reason, requested_at, attempts, overtaken = row
     operator = Operator(OperatorType(operator_type), operator_id)
-    return Ending(id_, handoff_id, operator, via, reason, requested_at, attempts)
+    return Ending(id_, handoff_id, operator, via, reason, requested_at, attempts, bool(overtaken))
 
 
 def event(row: tuple[Any, ...]) -> HandoffEvent:

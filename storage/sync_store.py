@@ -84,14 +84,18 @@ class SyncStore:
 
         def work(db: sqlite3.Connection) -> int:
             marked = db.execute(
-                """UPDATE sessions SET check_at=? WHERE open_kfid=? AND check_at IS NULL
+                """UPDATE sessions SET check_at=? WHERE open_kfid=? AND (check_at IS NULL OR check_at > ?)
                     AND (last_customer_at >= ? OR handoff_id IS NOT NULL)""",
-                (now, open_kfid, since),
+                (now, open_kfid, now, since),
             ).rowcount
             db.execute("UPDATE accounts SET cold=0 WHERE open_kfid=?", (open_kfid,))
             return marked
 
         return await self._db.write(work)
+
+    async def lose_cursor(self, open_kfid: str) -> None:
+        """The next sync is a first start again."""
+        await self._db.write(lambda db: db.execute("UPDATE accounts SET cursor=NULL WHERE open_kfid=?", (open_kfid,)))
 
     async def fail(self, open_kfid: str, error: str) -> None:
         await self._db.write(lambda db: db.execute("UPDATE accounts SET error=? WHERE open_kfid=?", (error, open_kfid)))

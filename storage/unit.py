@@ -62,6 +62,8 @@ def save(db: sqlite3.Connection, sessions: Iterable[Session], now: float, *, kee
     sessions = list(sessions)
     _save_handoffs(db, sessions, keep_ended_text)
     db.executemany(_SAVE_SESSION, [rows.session_values(session) for session in sessions])
+    overtaken = [(each.ending.id,) for each in sessions if each.ending is not None and each.ending.overtaken]
+    db.executemany("UPDATE endings SET overtaken=1 WHERE id=?", overtaken)
     _append_events(db, [draft for session in sessions for draft in session.drafts])
     _add_closings(db, [draft for session in sessions for draft in session.closings], now)
 
@@ -75,19 +77,22 @@ def _save_handoffs(db: sqlite3.Connection, sessions: list[Session], keep_ended_t
                 handoff.last_text = None
     known = [(*rows.handoff_values(handoff), handoff.id) for _, handoff in changed if handoff.id]
     db.executemany(_UPDATE_HANDOFF, known)
-    for session, handoff in changed:
-        if not handoff.id:
-            _insert_handoff(db, session, handoff)
+    for session in sessions:
+        _insert_new(db, session)
 
 
-def _insert_handoff(db: sqlite3.Connection, session: Session, handoff: Handoff) -> None:
+def _insert_new(db: sqlite3.Connection, session: Session) -> None:
     """UNSAVED stands for the handoff that this very transaction inserted before."""
-    before = session.handoffs.index(handoff) - 1
-    if handoff.previous_id == UNSAVED:
-        handoff.previous_id = session.handoffs[before].id
-    handoff.id = db.execute(_INSERT_HANDOFF, rows.handoff_values(handoff)).lastrowid or 0
-    if handoff.completed_at is not None and session.last_handoff_id == UNSAVED:
-        session.last_handoff_id = handoff.id
+    ended = UNSAVED
+    for handoff in session.handoffs:
+        if not handoff.id:
+            if handoff.previous_id == UNSAVED:
+                handoff.previous_id = ended
+            handoff.id = db.execute(_INSERT_HANDOFF, rows.handoff_values(handoff)).lastrowid or 0
+        if handoff.completed_at is not None:
+            ended = handoff.id
+    if session.last_handoff_id == UNSAVED:
+        session.last_handoff_id = ended
 
 
 def _append_events(db: sqlite3.Connection, drafts: list[EventDraft]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel
 
 import commands
-from bot.cli import cli
+from bot.cli import cli as cli
 from bot.discovery import discover
 from bot.registry import Command, Registry
 from bot.settings import Rule, Settings
@@ -39,7 +39,7 @@ def render(document: str) -> str:
 
     def part(found: re.Match[str]) -> str:
         begin, name, end = found.groups()
-        return f"{begin}\n{PARTS[name](lang)}\n{end}"
+        return f"{begin}\n{PARTS[name](lang)}\n\n{end}"
 
     text = (ROOT / document).read_text("utf-8")
     return re.sub(r"(<!-- begin:(\w+) -->\n).*?(<!-- end:\2 -->)", part, text, flags=re.DOTALL)
@@ -50,17 +50,16 @@ def render(document: str) -> str:
 
 def command_table(lang: str) -> str:
     say = Words(lang, "kfbot", meaning_of)
-    anybody, head = {
-        "en": ("anybody", ("Command", "Also", "Who", "What it does")),
-        "zh": ("任何人", ("命令", "别名", "谁可以用", "作用")),
+    everyone, *head = {
+        "en": ("everyone in the group", "Command", "Also", "Who", "What it does"),
+        "zh": ("群内所有人", "命令", "别名", "谁可以用", "作用"),
     }[lang]
+
+    def who(each: Command) -> str:
+        return say(f"role.{each.role.value}") if each.role else everyone
+
     return _table(head, (
-        (
-            _code(each.usage(say)),
-            " ".join(_code(f"/{alias}") for alias in each.aliases),
-            anybody if each.anywhere else say(f"role.{each.role.value}"),
-            each.help(say),
-        )
+        (_code(each.usage(say)), " ".join(_code(f"/{alias}") for alias in each.aliases), who(each), each.help(say))
         for each in Registry(discover(commands, Command))
     ))  # fmt: skip
 
@@ -73,7 +72,7 @@ def verb_table(lang: str) -> str:
 
 
 def verb_help(lang: str) -> str:
-    top = click.Context(cli, info_name="python bot.py", terminal_width=100)
+    top = click.Context(cli, info_name="python bot.py", terminal_width=100, **cli.context_settings)
     pages = [f"```text\n{cli.get_help(top)}\n```"]
     for name, verb in cli.commands.items():
         context = click.Context(verb, info_name=name, parent=top, terminal_width=100)
@@ -158,7 +157,7 @@ def _code(text: str) -> str:
     return f"`{text}`"
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 

@@ -8,17 +8,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import importlib
 import re
 import struct
-import sys
-from importlib.util import find_spec
-from pathlib import Path
-from types import ModuleType
-from typing import Any
 from xml.parsers.expat import ExpatError
 
 import xmltodict
+from wechatpy.work.crypto import InvalidCorpIdException, PrpCrypto
 
 from bot.errors import CallbackRejected, SettingsError
 
@@ -31,30 +26,6 @@ FRESH_SECONDS = 600.0
 _AES_KEY = re.compile(r"[A-Za-z0-9+/]{43}")
 _DIGITS = re.compile(r"[0-9]{1,12}")
 
-
-def _wechatpy(name: str) -> Any:
-    """A module of wechatpy, imported without the `__init__` of the packages around it.
-
-    Those import wechatpy's HTTP client, and requests with it: 11 MB and 60 ms at start that nothing here uses. Bare
-    packages stand in while the module loads and leave again, so that any other `import wechatpy` gets the real one.
-    """
-    if "wechatpy" in sys.modules:
-        return importlib.import_module(name)
-    found = find_spec("wechatpy")
-    if found is None or found.origin is None:
-        raise ModuleNotFoundError("wechatpy is not installed", name="wechatpy")
-    folder = Path(found.origin).parent
-    for package, place in (("wechatpy", folder), ("wechatpy.work", folder / "work")):
-        sys.modules[package] = ModuleType(package)
-        sys.modules[package].__path__ = [str(place)]
-    try:
-        return importlib.import_module(name)
-    finally:
-        for loaded in [module for module in sys.modules if module.partition(".")[0] == "wechatpy"]:
-            del sys.modules[loaded]
-
-
-_work_crypto = _wechatpy("wechatpy.work.crypto")
 
 # What wechatpy's decrypt raises on junk: bad base64, a length that is no multiple of 16, text that is no UTF-8 (all
 # ValueError), too short a content, none at all.
@@ -72,7 +43,7 @@ class CallbackCrypto:
         if not _AES_KEY.fullmatch(encoding_aes_key):
             raise SettingsError([("callback.encoding_aes_key", "must be 43 letters and digits")])
         # The 43rd character may carry bits beyond the 32 bytes, which Python's decoder, unlike strict ones, lets pass.
-        self._aes = _work_crypto.PrpCrypto(base64.b64decode(encoding_aes_key + "="))
+        self._aes = PrpCrypto(base64.b64decode(encoding_aes_key + "="))
         self._token = token.encode()
         self._corp_id = corp_id
 
@@ -107,7 +78,7 @@ class CallbackCrypto:
     def _decrypt(self, encrypted: str) -> str:
         try:
             return str(self._aes.decrypt(encrypted, self._corp_id))
-        except _work_crypto.InvalidCorpIdException:
+        except InvalidCorpIdException:
             reason = "receiveid"
         except _JUNK:
             reason = "decrypt"

@@ -52,7 +52,7 @@ def test_what_is_said_to_be_planned_is_not_used_yet(planned: str) -> None:
     section, _, name = f"settings.{planned}".rpartition(".")
     used = re.compile(rf"\b{section.rpartition('.')[2]}\.{name}\b")
     for file in (docs.ROOT / "bot").glob("*.py"):
-        if file.name != "settings.py":
+        if file.name not in ("settings.py", "check.py"):  # those two look at every setting
             assert not used.search(file.read_text("utf-8")), file.name
 
 

@@ -1,0 +1,622 @@
+"""Following one session: what each kind of news does, and what no order of news can break."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.model import EventType, Handoff, HandoffStatus, KfItem, Operator, OperatorType, StateReading, Via
+from bot.sessions import (
+    RECHECK,
+    SKEW,
+    Ending,
+    Session,
+    finish,
+    finish_elsewhere,
+    follow,
+    is_over,
+    remember,
+    snapshot,
+    state_read,
+)
+from bot.states import SESSION_LIFETIME, STATUS_MOVES
+from tests.fakes import ANN, ASSISTANT, ENDED, HUMAN, KF, LI, NEW, QUEUED, TENANT, WU
+
+T = 1_700_000_000.0
+AGENT = Operator(OperatorType.AGENT, "ZhangSuQuan")
+
+
+@dataclass
+class Life:
+    """A session as storage keeps it: after each piece of news it is written and loaded again."""
+
+    session: Session = field(default_factory=lambda: Session(KF, ANN, tenant_id=TENANT))
+    handoffs: list[Handoff] = field(default_factory=list)
+    log: list[tuple[int, EventType, dict[str, Any]]] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
+
+    def write(self) -> None:
+        session = self.session
+        for handoff in session.handoffs:
+            if not handoff.id:
+                self.handoffs.append(handoff)
+                handoff.id = len(self.handoffs)
+        if session.last_handoff_id == -1:
+            session.last_handoff_id = [each for each in session.handoffs if each.completed_at is not None][-1].id
+        for handoff in session.handoffs:
+            if handoff.previous_id == -1:
+                handoff.previous_id = handoff.id - 1
+        self.log += [(draft.handoff.id, draft.type, draft.data) for draft in session.drafts]
+        self.codes += [draft.code for draft in session.closings]
+        for made in (session.dirty, session.handoffs, session.drafts, session.closings):
+            made.clear()
+
+    def customer(self, at: float, text: str = "在吗", now: float | None = None) -> Life:
+        return self.item(3, at, now, text=text)
+
+    def servicer(self, at: float, userid: str = LI, now: float | None = None) -> Life:
+        return self.item(5, at, now, servicer_userid=userid)
+
+    def change(self, change_type: int, at: float, now: float | None = None, **fields: str) -> Life:
+        event = {"event_type": "session_status_change", "change_type": change_type, **fields}
+        return self.item(4, at, now, msgtype="event", event_type="session_status_change", event=event)
+
+    def taken(self, at: float, servicer: str = LI, now: float | None = None) -> Life:
+        return self.change(1, at, now, new_servicer_userid=servicer)
+
+    def moved(self, at: float, old: str = LI, new: str = WU, now: float | None = None) -> Life:
+        return self.change(2, at, now, old_servicer_userid=old, new_servicer_userid=new)
+
+    def ended(self, at: float, old: str = LI, now: float | None = None) -> Life:
+        return self.change(3, at, now, old_servicer_userid=old, msg_code="CODE")
+
+    def reopened(self, at: float, servicer: str = LI, now: float | None = None) -> Life:
+        return self.change(4, at, now, old_servicer_userid=servicer, new_servicer_userid=servicer)
+
+    def read(self, reading: StateReading, at: float) -> Life:
+        state_read(self.session, reading, at)
+        self.write()
+        return self
+
+    def closed(self, at: float) -> Life:
+        """Ended by one of us."""
+        finish(self.session, AGENT, Via.COMMAND, at)
+        self.write()
+        return self
+
+    def intended(self, at: float) -> Life:
+        assert self.session.handoff is not None
+        self.session.ending = Ending(1, self.session.handoff.id, AGENT, Via.COMMAND, "", at, 1)
+        return self
+
+    def item(self, origin: int, at: float, now: float | None = None, **fields: Any) -> Life:
+        fields = {"msgtype": "text", **fields}
+        item = KfItem("m", KF, ANN, int(at), origin, **fields)
+        follow(self.session, item, at if now is None else now, keep_text=True)
+        self.write()
+        return self
+
+    def remembered(self, origin: int, at: float, **fields: Any) -> Life:
+        remember(self.session, KfItem("m", KF, ANN, int(at), origin, **{"msgtype": "text", **fields}))
+        self.write()
+        return self
+
+    @property
+    def open(self) -> Handoff:
+        assert self.session.handoff is not None
+        return self.session.handoff
+
+    @property
+    def types(self) -> list[tuple[int, EventType]]:
+        return [(number, type_) for number, type_, _ in self.log]
+
+    @property
+    def last_end(self) -> dict[str, Any]:
+        return next(data for _, type_, data in reversed(self.log) if type_ is EventType.COMPLETED)
+
+
+HUMAN_LI, HUMAN_WU = StateReading(HUMAN, LI), StateReading(HUMAN, WU)
+
+
+def served(at: float = T) -> Life:
+    """Waited, was taken by Li, got an answer, has been looked at: handoff 1 in progress."""
+    return Life().customer(at - 50).taken(at - 40).servicer(at - 30).read(HUMAN_LI, at - 20)
+
+
+# -- a handoff begins
+
+
+@pytest.mark.parametrize(("reading", "status"), [(StateReading(QUEUED), "PENDING"), (HUMAN_LI, "ACCEPTED")])
+def test_a_session_found_with_a_human_gets_a_handoff(reading: StateReading, status: str) -> None:
+    life = Life().customer(T).read(reading, T + 2)
+    assert (life.open.status, life.open.servicer_userid) == (status, reading.servicer_userid)
+    assert life.open.tenant_id == TENANT
+    assert (life.open.waiting_since, life.open.active_at) == (T, T)
+    assert life.types[0] == (1, EventType.REQUESTED)
+
+
+@pytest.mark.parametrize("reading", [StateReading(NEW), StateReading(ASSISTANT), StateReading(ENDED)])
+def test_a_session_without_a_human_gets_none(reading: StateReading) -> None:
+    life = Life().customer(T).read(reading, T + 2)
+    assert (life.session.handoff, life.session.state, life.log) == (None, reading.state, [])
+
+
+def test_a_servicer_who_takes_a_session_from_the_pool_accepts_it() -> None:
+    life = Life().customer(T).read(StateReading(QUEUED), T + 1).taken(T + 5)
+    assert (life.open.status, life.open.accepted_at, life.open.servicer_userid) == ("ACCEPTED", T + 5, LI)
+    assert life.types == [(1, EventType.REQUESTED), (1, EventType.ACCEPTED)]
+
+
+def test_a_session_taken_before_its_queueing_was_seen_opens_accepted() -> None:
+    life = Life().customer(T).taken(T + 5)
+    assert (life.open.status, life.open.waiting_since) == ("ACCEPTED", T)
+
+
+def test_a_servicers_message_alone_tells_of_a_handoff_in_progress() -> None:
+    life = Life().customer(T).servicer(T + 5)
+    assert (life.open.status, life.open.replied_at, life.open.waiting_since) == ("IN_PROGRESS", T + 5, None)
+    assert [type_ for _, type_ in life.types] == [EventType.REQUESTED, EventType.ACCEPTED, EventType.PROGRESS]
+
+
+def test_a_servicers_first_message_makes_progress_and_the_second_none() -> None:
+    life = Life().customer(T).taken(T + 5).servicer(T + 7)
+    assert (life.open.status, life.open.replied_at) == (HandoffStatus.IN_PROGRESS, T + 7)
+    life.servicer(T + 9)
+    assert [type_ for _, type_ in life.types].count(EventType.PROGRESS) == 1
+    assert life.open.replied_at == T + 7
+
+
+def test_a_servicers_message_into_the_queue_accepts_it_too() -> None:
+    life = Life().read(StateReading(QUEUED), T).servicer(T + 1)
+    assert life.open.status is HandoffStatus.IN_PROGRESS
+
+
+@pytest.mark.parametrize("state", [None, QUEUED, HUMAN, ENDED])
+def test_a_customer_without_handoff_makes_the_state_be_read(state: Any) -> None:
+    """Console routing puts sessions into 2 or 3, and no event tells."""
+    life = Life(Session(KF, ANN, state=state, state_at=T)).customer(T + 1, now=T + 2)
+    assert life.session.check_at == T + 2
+
+
+def test_with_the_assistant_the_state_is_read_once_a_minute() -> None:
+    life = Life().read(StateReading(ASSISTANT), T).customer(T + 1).customer(T + 2)
+    assert life.session.check_at == T + RECHECK
+
+
+# -- it goes on
+
+
+def test_a_transfer_names_both() -> None:
+    life = served().moved(T)
+    assert life.open.servicer_userid == WU
+    assert life.log[-1][1:] == (EventType.TRANSFERRED, {"fromAgentId": LI, "agentId": WU, "via": Via.EVENT})
+
+
+def test_a_transfer_seen_in_a_reading_or_a_message_counts_as_well() -> None:
+    assert served().read(HUMAN_WU, T).open.servicer_userid == WU
+    assert served().servicer(T, WU).open.servicer_userid == WU
+
+
+@pytest.mark.parametrize("late", [T - 5, T])
+def test_a_message_no_younger_than_the_transfer_does_not_undo_it(late: float) -> None:
+    life = served().moved(T).servicer(late, LI, now=T + 3)
+    assert (life.open.servicer_userid, life.session.check_at) == (WU, T + 3)
+
+
+def test_news_older_than_a_reading_that_contradict_it_are_checked_not_believed() -> None:
+    life = served().read(HUMAN_WU, T).moved(T - 20, WU, LI, now=T + 1)
+    assert (life.open.servicer_userid, life.session.check_at) == (WU, T + 1)
+
+
+def test_old_news_that_agree_change_nothing() -> None:
+    life = served().read(HUMAN_LI, T)
+    before = (snapshot(life.open), list(life.log), life.session.check_at)
+    life.taken(T - 40, now=T + 1)
+    assert (life.open, life.log, life.session.check_at) == before
+
+
+def test_a_session_given_back_to_the_queue_is_another_handoff() -> None:
+    """WeCom has no move from 3 to 2: the first has ended, and the customer has asked anew."""
+    life = served().customer(T).read(StateReading(QUEUED), T + 1)
+    assert (life.open.id, life.open.status, life.open.previous_id) == (2, HandoffStatus.PENDING, None)
+    assert life.last_end["endedBy"] == "AGENT"
+
+
+# -- the waiting clock
+
+
+def test_the_first_unanswered_message_starts_the_clock_and_an_answer_stops_it() -> None:
+    life = served().customer(T).customer(T + 9)
+    assert (life.open.waiting_since, life.open.active_at) == (T, T + 9)
+    assert life.servicer(T + 10).open.waiting_since is None
+
+
+def test_a_late_answer_to_an_earlier_message_leaves_the_later_one_waiting() -> None:
+    assert served().customer(T).customer(T + 9).servicer(T + 5).open.waiting_since == T + 9
+
+
+def test_a_late_message_that_was_answered_waits_for_nothing() -> None:
+    assert served().servicer(T + 5).customer(T + 3).open.waiting_since is None
+
+
+def test_late_messages_move_the_clock_back_to_the_first() -> None:
+    assert served().customer(T + 9).customer(T).open.waiting_since == T
+
+
+def test_the_last_words_are_the_youngest() -> None:
+    assert served().customer(T + 9, "再问").customer(T, "先问").open.last_text == "再问"
+
+
+def test_messages_from_before_the_last_end_do_not_start_the_next_clock() -> None:
+    life = served().closed(T).customer(T + 50).read(HUMAN_LI, T + 51).customer(T - 20).servicer(T - 15)
+    assert (life.open.status, life.open.waiting_since) == (HandoffStatus.ACCEPTED, T + 50)
+
+
+def test_a_customer_who_writes_in_the_second_of_the_end_waits_in_the_next_handoff() -> None:
+    """Our clock has fractions, WeCom's has not."""
+    life = served().servicer(T).closed(T + 0.4).customer(T + 0.9).read(HUMAN_LI, T + 1)
+    assert life.open.waiting_since == T
+
+
+# -- it ends
+
+
+def test_an_end_in_the_client_is_the_servicers() -> None:
+    life = served().ended(T)
+    (handoff,) = life.handoffs
+    assert (handoff.status, handoff.ended_by, handoff.via, handoff.operator_id, handoff.completed_at) == (
+        HandoffStatus.COMPLETED, OperatorType.AGENT, Via.CLIENT, LI, T,
+    )  # fmt: skip
+    assert life.last_end == {"endedBy": "AGENT", "via": "client", "status": "COMPLETED"}
+    assert (life.codes, life.session.state, life.session.handoff) == (["CODE"], ENDED, None)
+
+
+def test_the_same_end_twice_is_one_end() -> None:
+    life = served().ended(T).ended(T)
+    assert [type_ for _, type_ in life.types].count(EventType.COMPLETED) == 1
+
+
+def test_an_end_while_pending_is_a_cancellation_with_a_completed_event() -> None:
+    life = Life().customer(T).read(StateReading(QUEUED), T + 1).read(StateReading(ENDED), T + 5)
+    assert life.handoffs[0].status is HandoffStatus.CANCELLED
+    assert life.last_end == {"endedBy": "AGENT", "via": "elsewhere", "status": "CANCELLED"}
+
+
+def test_a_session_found_over_ended_elsewhere() -> None:
+    life = served().read(StateReading(ENDED), T)
+    assert life.last_end == {"endedBy": "AGENT", "via": "elsewhere", "status": "COMPLETED"}
+    assert life.handoffs[0].operator_id is None
+
+
+def test_after_two_days_wecom_has_ended_it_itself() -> None:
+    life = Life().customer(T).read(HUMAN_LI, T + 1).read(StateReading(ENDED), T + SESSION_LIFETIME + 60)
+    assert life.last_end["endedBy"] == "SYSTEM"
+    assert (life.handoffs[0].via, life.handoffs[0].completed_at) == (Via.EXPIRED, T + SESSION_LIFETIME)
+
+
+def test_an_open_handoff_is_looked_at_when_wecom_would_end_it() -> None:
+    """Nothing else tells of that end."""
+    opened = Life(Session(KF, ANN, last_customer_at=T)).taken(T + 5)
+    assert opened.session.check_at == T + SESSION_LIFETIME + SKEW
+    later = opened.customer(T + 9000).read(HUMAN_LI, T + SESSION_LIFETIME + SKEW)
+    assert later.session.check_at == T + 9000 + SESSION_LIFETIME + SKEW
+
+
+def test_a_session_that_outlives_its_time_is_not_read_all_the_time() -> None:
+    late = T + SESSION_LIFETIME + 100
+    check_at = Life().customer(T).taken(T + 5).read(HUMAN_LI, late).session.check_at
+    assert check_at is not None
+    assert check_at >= late + 60
+
+
+def test_a_customer_who_writes_after_two_days_begins_another_session() -> None:
+    life = served().customer(T).customer(T + SESSION_LIFETIME + 5)
+    assert (life.session.handoff, life.handoffs[0].via) == (None, Via.EXPIRED)
+    assert life.session.check_at is not None
+    assert life.session.check_at <= T + SESSION_LIFETIME + 5
+
+
+def test_an_end_older_than_the_handoff_is_checked_not_believed() -> None:
+    life = Life().customer(T).read(HUMAN_LI, T + 20).ended(T + 5, now=T + 30)
+    assert (life.open.id, life.session.check_at, life.codes) == (1, T + 30, [])
+
+
+def test_an_end_of_a_session_nobody_knew_of_is_remembered() -> None:
+    life = Life().ended(T)
+    assert (life.session.state, life.log) == (ENDED, [])
+
+
+def test_text_of_a_handoff_is_kept_only_if_wanted() -> None:
+    life = served()
+    follow(life.session, KfItem("m", KF, ANN, int(T), 3, "text", text="秘密"), T, keep_text=False)
+    assert life.open.last_text is None
+
+
+def test_only_an_open_handoff_can_be_finished() -> None:
+    with pytest.raises(ValueError, match="no open handoff"):
+        finish(Session(KF, ANN), AGENT, Via.COMMAND, T)
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "over"),
+    [
+        (HandoffStatus.PENDING, QUEUED, False),
+        (HandoffStatus.PENDING, HUMAN, False),
+        (HandoffStatus.ACCEPTED, QUEUED, True),
+        (HandoffStatus.ACCEPTED, HUMAN, False),
+        (HandoffStatus.IN_PROGRESS, ENDED, True),
+        (HandoffStatus.PENDING, NEW, True),
+    ],
+)
+def test_a_state_shows_whether_a_handoff_is_over(status: HandoffStatus, state: Any, over: bool) -> None:
+    assert is_over(Handoff(1, TENANT, KF, ANN, status, None, T), state) is over
+
+
+# -- it is re-opened
+
+
+def test_a_servicer_who_writes_again_opens_a_handoff_that_names_the_last() -> None:
+    life = served().ended(T).reopened(T + 60).servicer(T + 60)
+    assert (life.open.id, life.open.previous_id, life.open.status) == (2, 1, HandoffStatus.IN_PROGRESS)
+
+
+@pytest.mark.parametrize("gap", [0, 1, 60])
+def test_the_message_may_come_before_the_event_that_says_what_it_did(gap: float) -> None:
+    life = served().ended(T).servicer(T + gap).reopened(T + gap)
+    assert (life.open.id, life.open.previous_id, life.open.status) == (2, 1, HandoffStatus.IN_PROGRESS)
+    assert [type_ for _, type_ in life.types].count(EventType.REQUESTED) == 2
+
+
+def test_the_event_may_be_stamped_a_second_after_the_message() -> None:
+    life = served().customer(T).ended(T).servicer(T).reopened(T + 1)
+    assert life.open.previous_id == 1
+
+
+def test_an_end_by_us_can_be_taken_back_in_the_same_second() -> None:
+    life = served().closed(T + 0.7).reopened(T).servicer(T)
+    assert (life.open.previous_id, life.open.status) == (1, HandoffStatus.IN_PROGRESS)
+    assert life.open.completed_at is None
+
+
+def test_a_reopened_session_found_by_a_reading_names_the_last_too() -> None:
+    life = served().ended(T).read(HUMAN_LI, T + 60)
+    assert (life.open.id, life.open.previous_id) == (2, 1)
+
+
+def test_a_new_session_of_the_customer_names_none() -> None:
+    life = served().ended(T).customer(T + 50).read(HUMAN_LI, T + 60)
+    assert (life.open.id, life.open.previous_id) == (2, None)
+
+
+def test_a_servicer_who_takes_a_session_back_from_another_continues_the_handoff() -> None:
+    life = served().moved(T).reopened(T + 60, LI)
+    assert (life.open.id, life.open.servicer_userid, life.open.previous_id) == (1, LI, None)
+
+
+def test_a_reopening_that_overtakes_its_end_is_checked() -> None:
+    life = served().reopened(T, now=T + 1)
+    assert life.session.check_at == T + 1
+    life.ended(T, now=T + 2)
+    assert life.session.check_at == T + 1
+    assert life.read(HUMAN_LI, T + 3).open.previous_id == 1
+
+
+# -- a WeCom whose clock is not ours
+
+
+@pytest.mark.parametrize("gap", [-SKEW / 2, -0.5])
+def test_a_message_from_about_our_end_may_be_younger_than_it(gap: float) -> None:
+    """Delivered after the end, stamped before it: a goodbye, or the first words of a re-opened session."""
+    life = served().closed(T).servicer(T + gap, now=T + 2)
+    assert (life.session.handoff, life.session.check_at) == (None, T + 2)
+
+
+def test_a_message_from_just_after_our_end_may_be_older_than_it() -> None:
+    life = served().closed(T).servicer(T + SKEW / 2, now=T + 2)
+    assert (life.open.previous_id, life.session.check_at) == (1, T + 2)
+    assert life.read(StateReading(ENDED), T + 3).session.handoff is None
+
+
+def test_an_event_from_just_after_our_end_may_be_older_than_it() -> None:
+    life = served().closed(T).taken(T + SKEW / 2, now=T + 2)
+    assert life.session.check_at == T + 2
+
+
+def test_a_goodbye_from_long_before_the_end_is_only_remembered() -> None:
+    life = served().closed(T).servicer(T - 25)
+    assert (life.session.handoff, life.session.last_servicer_at) == (None, T - 25)
+    assert len(life.handoffs) == 1
+
+
+def test_no_time_in_a_handoff_runs_backwards() -> None:
+    """Found by our clock, taken and ended by a WeCom's that is five seconds behind."""
+    life = Life().customer(T - 5).read(StateReading(QUEUED), T + 0.5).taken(T, now=T + 5).servicer(T, now=T + 5)
+    handoff = life.open
+    assert handoff.accepted_at is not None
+    assert handoff.replied_at is not None
+    assert handoff.requested_at <= handoff.accepted_at <= handoff.replied_at
+    finish(life.session, AGENT, Via.COMMAND, T - 3)
+    assert handoff.completed_at is not None
+    assert handoff.completed_at >= handoff.replied_at
+
+
+# -- somebody is ending it
+
+
+def test_while_we_end_it_an_event_of_its_end_only_leaves_a_note() -> None:
+    life = served().intended(T).ended(T + 1)
+    assert (life.open.via, life.open.operator_id, life.codes) == (Via.CLIENT, LI, ["CODE"])
+    assert life.session.ending is not None
+
+
+@pytest.mark.parametrize("state", [NEW, ASSISTANT, QUEUED, ENDED])
+def test_while_we_end_it_a_reading_leaves_the_end_to_us_and_is_repeated(state: Any) -> None:
+    life = served().intended(T).read(StateReading(state), T + 1)
+    assert life.open.status is HandoffStatus.IN_PROGRESS
+    assert life.session.check_at is not None
+    assert life.session.check_at > T + 1
+
+
+@pytest.mark.parametrize("origin", [3, 5])
+def test_words_that_come_in_while_an_end_waits_overtake_it(origin: int) -> None:
+    life = served().intended(T).item(origin, T + 1, servicer_userid=LI if origin == 5 else "")
+    assert life.session.ending is not None
+    assert life.session.ending.overtaken
+
+
+def test_old_words_do_not_overtake_it() -> None:
+    life = served().intended(T).customer(T - SKEW - 1)
+    assert life.session.ending is not None
+    assert not life.session.ending.overtaken
+
+
+# -- history
+
+
+def test_history_opens_nothing_but_is_known_when_the_state_is_read() -> None:
+    change = {"event_type": "session_status_change", "event": {"change_type": 1, "new_servicer_userid": LI}}
+    life = Life().remembered(3, T).remembered(4, T + 5, **change).remembered(5, T + 7, servicer_userid=LI)
+    assert life.log == []
+    life.remembered(3, T + 20).read(HUMAN_LI, T + 3600)
+    assert (life.open.requested_at, life.open.status, life.open.replied_at) == (T + 5, "IN_PROGRESS", T + 7)
+    assert (life.open.waiting_since, life.open.active_at) == (T + 20, T + 20)
+
+
+def test_history_of_an_end_leaves_it_ended() -> None:
+    ended = {"event_type": "session_status_change", "event": {"change_type": 3, "old_servicer_userid": LI}}
+    life = Life().remembered(5, T, servicer_userid=LI).remembered(4, T + 9, **ended)
+    assert (life.session.state, life.session.servicer_userid) == (ENDED, None)
+
+
+def test_history_moves_the_clocks_of_a_handoff_already_open() -> None:
+    life = served().remembered(3, T)
+    assert (life.open.waiting_since, life.open.status) == (T, HandoffStatus.IN_PROGRESS)
+
+
+@pytest.mark.parametrize("event", [{}, {"change_type": 9}, {"change_type": "3"}, {"change_type": None}])
+def test_changes_this_version_does_not_know_change_nothing(event: dict[str, Any]) -> None:
+    item = KfItem("m", KF, ANN, int(T), 4, "event", event_type="session_status_change", event=event)
+    life = served()
+    follow(life.session, item, T, keep_text=True)
+    assert life.open.status is HandoffStatus.IN_PROGRESS
+
+
+def test_other_events_and_unknown_origins_change_nothing() -> None:
+    life = Life()
+    for origin, type_ in ((4, "enter_session"), (9, "")):
+        life.item(origin, T, event_type=type_, event={} if type_ else None)
+    assert life.log == []
+
+
+# -- whatever comes, in whatever order
+
+Step = tuple[str, int, StateReading, str, bool]  # kind, age in seconds, reading, servicer, twice
+NEWS = st.sampled_from(("customer", "servicer", "taken", "moved", "ended", "reopened", "reading", "closed", "intended"))
+STATES = st.sampled_from([StateReading(NEW), StateReading(QUEUED), HUMAN_LI, HUMAN_WU, StateReading(ENDED)])
+STEP = st.tuples(NEWS, st.integers(0, 40), STATES, st.sampled_from([LI, WU]), st.booleans())
+
+
+def apply(life: Life, step: Step, now: float) -> None:
+    """A reading is always of now."""
+    kind, age, reading, servicer, twice = step
+    for _ in range(1 + twice):
+        match kind:
+            case "reading":
+                life.read(reading, now)
+            case "closed":
+                if life.session.handoff is not None:
+                    life.closed(now)
+            case "intended":
+                if life.session.handoff is not None and life.session.ending is None:
+                    life.intended(now)
+            case "moved":
+                life.moved(now - age, LI if servicer == WU else WU, servicer, now)
+            case "customer":
+                life.customer(now - age, now=now)
+            case _:
+                getattr(life, kind)(now - age, servicer, now)
+
+
+def lived(steps: list[Step]) -> Life:
+    life = Life()
+    for number, step in enumerate(steps):
+        apply(life, step, T + 7.3 * number)
+        check(life)
+    return life
+
+
+def check(life: Life) -> None:
+    open_ = [handoff for handoff in life.handoffs if handoff.status.is_open]
+    assert open_ == ([life.session.handoff] if life.session.handoff else [])
+    for handoff in life.handoffs:
+        types = [type_ for number, type_ in life.types if number == handoff.id]
+        assert types.count(EventType.COMPLETED) == (not handoff.status.is_open)
+        assert types[0] is EventType.REQUESTED
+        assert handoff.previous_id is None or handoff.previous_id < handoff.id
+        times = [handoff.requested_at, handoff.accepted_at, handoff.replied_at, handoff.completed_at]
+        told = [at for at in times if at is not None]
+        assert told == sorted(told)
+        if handoff.waiting_since is not None:
+            assert handoff.status.is_open
+            assert handoff.waiting_since <= life.session.last_customer_at
+
+
+STATUS_OF = {
+    EventType.REQUESTED: HandoffStatus.PENDING,
+    EventType.ACCEPTED: HandoffStatus.ACCEPTED,
+    EventType.PROGRESS: HandoffStatus.IN_PROGRESS,
+}
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.lists(STEP, max_size=25))
+def test_no_order_of_news_breaks_the_record(steps: list[Step]) -> None:
+    lived(steps)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.lists(STEP, max_size=25))
+def test_status_moves_only_along_the_table(steps: list[Step]) -> None:
+    life = Life()
+    for number, step in enumerate(steps):
+        apply(life, (*step[:4], False), T + 7.3 * number)
+        for handoff in life.handoffs:
+            path = [data.get("status") or STATUS_OF.get(type_) for n, type_, data in life.log if n == handoff.id]
+            told = [HandoffStatus(status) for status in path if status]
+            for old, new in zip(told, told[1:], strict=False):
+                assert new is old or new in STATUS_MOVES[old]
+            assert told[-1] is handoff.status
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.lists(STEP, max_size=25), STATES)
+def test_a_reading_is_the_truth_whatever_came_before(
+    steps: list[Step], reading: StateReading
+) -> None:
+    life = lived(steps)
+    life.session.ending = None
+    life.read(reading, T + 1000)
+    handoff = life.session.handoff
+    assert (handoff is not None) == (reading.state in (QUEUED, HUMAN))
+    if handoff is not None:
+        assert (handoff.status is HandoffStatus.PENDING) == (reading.state is QUEUED)
+        assert reading.state is QUEUED or handoff.servicer_userid == reading.servicer_userid
+    check(life)
+
+
+def test_a_snapshot_is_not_touched_by_later_news() -> None:
+    life = served()
+    before = snapshot(life.open)
+    life.ended(T)
+    assert before.status is HandoffStatus.IN_PROGRESS
+
+
+def test_an_end_that_nothing_told_of_is_the_servicers_within_two_days() -> None:
+    life = served()
+    finish_elsewhere(life.session, T)
+    life.write()
+    assert life.handoffs[0].ended_by is OperatorType.AGENT
