@@ -1,4 +1,7 @@
-"""`python -m bench [--only NAME]… [--out PATH]`. Exit 0: every row reaches its goal; 1: one does not; 2: wrong use."""
+"""`python -m bench [--only NAME]… [--out PATH]`.
+
+Exit 0: every row reaches its goal; 1: one does not, or the run failed; 2: wrong use; 130: interrupted.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,14 @@ from rich.table import Table
 from bench.children import ChildFailed, Children
 from bench.runner import Bench, Row, Stage, benches
 
+WIDTH = 150  # columns where the output is no terminal
+
 
 def main() -> int:
     found = list(benches())
     asked = _arguments([each.name for each in found])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended like Ctrl+C: in order
-    console, began = Console(), time.monotonic()
+    console, began = Console(width=None if sys.stdout.isatty() else WIDTH), time.monotonic()
     before = _machine()
     chosen = [each for each in found if not asked.only or each.name in asked.only]
     try:
@@ -40,7 +45,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         console.print("interrupted")
-        return 1
+        return 130
     seconds = time.monotonic() - began
     _write(asked.out, rows, seconds, before)
     console.print(_table(rows))

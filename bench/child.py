@@ -1,7 +1,7 @@
 """The first code of every child process: `python -m bench.child PARENT_PID …`. Imports next to nothing.
 
-`call MODULE:FUNCTION JSON` calls a function with these arguments. `exec LOG WORDS…` becomes another program whose output
-goes to LOG, after saying at what monotonic time it did so.
+`call MODULE:FUNCTION JSON` calls a function with these arguments. `exec LOG WORDS…` becomes another program whose
+output goes to LOG, after saying at what monotonic time it did so.
 """
 
 from __future__ import annotations

@@ -75,6 +75,7 @@ def _sessions(account: int, count: int, open_: int, ended: int, now: float) -> I
     """Those of one account, in key order."""
     for number in range(account, count, len(ACCOUNTS)):
         at, handoff = now - HOUR - (count - number) * 0.01, number + 1
+        state: tuple[Any, ...]
         if number < open_:
             state = (3, at, SERVICER, "HUMAN", handoff, None, 0.0)
         else:

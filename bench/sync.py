@@ -3,7 +3,7 @@
 Subject: a real `KfSync`, `KfClient`, `Http`, `SyncStore` and `Database` in a process of their own read 1000-item pages
 of live customer service (see `traffic`) over loopback from a fake WeCom that has them ready as bytes. A round begins
 with the hint of a callback and ends when the last page is committed; then the database must hold every item, and every
-handoff of the traffic, ended ones as ended. What follows a commit (names, goodbyes) is not in it: it runs beside a sync.
+handoff of the traffic, ended ones as ended. What follows a commit (names, goodbyes) runs beside a sync and is left out.
 
 Floor: `executemany` of the very rows the subject has written to `items`, in the same order, into the same table with
 its indexes, one transaction a page, WAL, the same folder: what SQLite takes for the items alone. So the ratio has
@@ -13,7 +13,6 @@ HTTP, JSON, following the sessions, and the other three tables on our side. Each
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 import sys
 import time

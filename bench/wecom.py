@@ -11,6 +11,7 @@ import json
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -88,7 +89,7 @@ class Kf:
         self._ended: set[str] = set()
         told = traffic.talk(BUSY, pages, first).pages
         self._pages = [_page(items, number + 1, len(told)) for number, items in enumerate(told)]
-        self._answers = {
+        self._answers: dict[str, Callable[[Json], Json]] = {
             "gettoken": lambda body: {"access_token": "bench-access-token", "expires_in": 7200},
             "kf/account/list": lambda body: {"account_list": [{"open_kfid": each, "name": each} for each in ACCOUNTS]},
             "kf/servicer/list": lambda body: {"servicer_list": [{"userid": SERVICER, "status": 0}]},
@@ -96,7 +97,7 @@ class Kf:
             "kf/service_state/get": self._state,
             "kf/service_state/trans": self._move,
             "kf/send_msg_on_event": lambda body: {"msgid": body.get("msgid", "")},
-            **dict.fromkeys(FLOOR_CALLS, lambda body: {"service_state": 3, "servicer_userid": SERVICER}),
+            **dict.fromkeys(FLOOR_CALLS, self._state),
         }
 
     async def serve(self, request: web.Request) -> web.Response:
@@ -159,7 +160,8 @@ class Group:
         began = time.perf_counter()
         await self._bots[bot_id].send_str(frame)
         async with asyncio.timeout(PATIENCE):
-            return await replied - began
+            seconds: float = await replied - began
+        return seconds
 
     async def _take(self, socket: web.WebSocketResponse, frame: Json, at: float) -> None:
         req_id = frame["headers"]["req_id"]

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from bot.checks import Checks
 from bot.closing import ClosingMessages
@@ -29,7 +28,7 @@ class Aftermath:
     async def follow(self, committed: Committed) -> None:
         """Start what the page asks for, and return."""
         if any(session.closings for session in committed.sessions):
-            self._spawn(self._closings.send_all())
+            self._spawn(self._closings.send_all)
         if not committed.fresh or any(session.check_at is not None for session in committed.sessions):
             self._checks.wake()
         arrived = [session.external_userid for session in committed.sessions if session.handoff and session.handoffs]
@@ -54,14 +53,14 @@ class Aftermath:
         elif item.event_type == "msg_send_fail":
             await self._closings.not_delivered(str(event.get("fail_msgid") or ""), event.get("fail_type"))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.create_task(self._guard(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except KfbotError as failed:
             log.warning("after sync: %s", failed)
         except Exception:

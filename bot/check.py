@@ -38,10 +38,11 @@ FINE, FAILED, BAD_SETTINGS = 0, 1, 2
 CLOCK_WARN, CLOCK_FAIL = 5.0, 60.0  # seconds; callbacks that are ten minutes off are refused
 ECHO_SECONDS = 1.0  # WeCom waits no longer for the answer to its echo
 ECHO_PATIENCE = 5.0  # what is waited here, to tell a slow answer from none
-LOCAL_SECONDS = 2.0
+LOCAL_SECONDS = 5.0  # more than a running bot takes to say that it is not well
 GROUP_SECONDS = 12.0  # dialling and subscribing; a bad secret may be met with ten seconds of silence
 LOOK_AGAIN = 0.05
 NOT_TRUSTED = 60020
+MOST_NAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +239,14 @@ async def _servicers_of(bench: Bench, account: KfAccount) -> Finding:
         return bench.warning("servicers", "servicers.none", account=name)
     if all(each.receiving is False for each in servicers):
         return bench.warning("servicers", "servicers.away", account=name, total=len(servicers))
-    receiving = sum(each.receiving is True for each in servicers)  # None: outside the app's sight, or a department
-    return bench.good("servicers", "servicers.good", account=name, total=len(servicers), receiving=receiving)
+    receiving = [each.userid for each in servicers if each.receiving]  # None: a department, or out of the app's sight
+    values = {"account": name, "total": len(servicers), "receiving": len(receiving), "names": _some(bench, receiving)}
+    return bench.good("servicers", "servicers.good", **values)
+
+
+def _some(bench: Bench, names: list[str]) -> str:
+    """Enough to choose from; an account may have two thousand."""
+    return bench.core.say("check.accounts.and").join(names[:MOST_NAMES]) + ("…" if len(names) > MOST_NAMES else "")
 
 
 def _names(bench: Bench, accounts: list[KfAccount]) -> str:
@@ -260,16 +267,11 @@ def _here(settings: Settings) -> str:
     return f"http://{reachable}:{settings.server.port}"
 
 
-async def _says(bench: Bench, base: str, path: str) -> Any:
-    """The JSON with which a running bot answers, or None."""
-    with suppress(WeComError):
-        _, answer = await bench.core.http.request("GET", base + path, seconds=LOCAL_SECONDS)
-        return decode(answer)
-    return None
-
-
 async def _runs(bench: Bench) -> bool:
-    return bool(await _says(bench, _here(bench.settings), "/healthz") == {"status": "up"})
+    with suppress(WeComError):
+        _, answer = await bench.core.http.request("GET", f"{_here(bench.settings)}/healthz", seconds=LOCAL_SECONDS)
+        return bool(decode(answer) == {"status": "up"})
+    return False
 
 
 # -- callback
@@ -346,17 +348,25 @@ async def _group(bench: Bench) -> list[Finding]:
     settings = bench.settings
     if not settings.group.aibot.bot_id:
         return [bench.warning("group", "group.none")]
-    for base in (_here(settings), settings.server.public_url):
-        said = await _says(bench, base, "/readyz") if base else None
-        checks = said.get("checks") if isinstance(said, dict) else None
-        if isinstance(checks, dict) and isinstance(checks.get("group"), str):
-            return [_told(bench, checks["group"])]
+    for base in filter(None, (_here(settings), settings.server.public_url)):
+        problem = await _word_of_the_bot(bench, base)
+        if problem is not None:
+            return [bench.bad("group", "group.bad", why=problem) if problem else bench.good("group", "group.running")]
     problem = await _subscribed(bench)
     return [bench.bad("group", "group.bad", why=problem) if problem else bench.good("group", "group.good")]
 
 
-def _told(bench: Bench, problem: str) -> Finding:
-    return bench.bad("group", "group.bad", why=problem) if problem else bench.good("group", "group.running")
+async def _word_of_the_bot(bench: Bench, base: str) -> str | None:
+    """What the bot there finds wrong with its group, empty for nothing; None where no bot is, and only there."""
+    try:
+        _, answer = await bench.core.http.request("GET", f"{base}/readyz", seconds=LOCAL_SECONDS)
+    except WeComUnavailable as failed:
+        return bench.core.say("check.group.silent", url=base) if failed.sent else None
+    said = decode(answer)
+    checks = said.get("checks") if isinstance(said, dict) else None
+    if not isinstance(checks, dict):
+        return None  # some other program
+    return str(checks.get("group", checks.get("probe", "")))
 
 
 async def _subscribed(bench: Bench) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from bot.errors import RateLimited, StorageError, WeComError
+from bot.errors import CredentialRejected, KfbotError, RateLimited, TokenExpired, WeComError
 from bot.model import SessionKey, StateReading
 from bot.ports import Clock, Ledger
 from bot.sessions import Session
@@ -22,6 +22,8 @@ AT_ONCE = 8
 NAP = 1.0  # seconds between looks while marks lie in the future
 RETRY = 15.0  # seconds until a session whose read failed is read again
 PAUSE_AFTER_LIMIT = 60.0
+
+REFUSED_TO_ALL = (RateLimited, CredentialRejected, TokenExpired)
 
 ReadState = Callable[[SessionKey], Awaitable[StateReading]]
 Turn = Callable[[], Awaitable[None]]
@@ -48,11 +50,13 @@ class Checks:
         """For ever: work off what is due, then wait for a wake or the next mark's time."""
         while True:
             self._wanted.clear()
+            pause = RETRY
             try:
                 pause = await self.work_off()
-            except StorageError as failed:
+            except KfbotError as failed:
                 log.error("checks: %s", failed)
-                pause = RETRY
+            except Exception:  # the outermost loop: marks stay, and are read later
+                log.exception("checks failed")
             await self._wait(pause)
 
     async def work_off(self) -> float:
@@ -60,7 +64,7 @@ class Checks:
         while keys := await self._ledger.due_checks(self._clock.now(), BATCH):
             gate = asyncio.Semaphore(AT_ONCE)
             results = await asyncio.gather(*(self._one(key, gate) for key in keys))
-            if any(isinstance(result, RateLimited) for result in results):
+            if any(isinstance(result, REFUSED_TO_ALL) for result in results):
                 return PAUSE_AFTER_LIMIT
         upcoming = await self._ledger.next_check()
         return RETRY if upcoming is None else max(NAP, min(upcoming - self._clock.now(), RETRY))
@@ -76,9 +80,10 @@ class Checks:
         return None
 
     async def _later(self, key: SessionKey, failed: WeComError) -> None:
-        """Network trouble passes; a refusal of this very session (a foreign or deleted customer) does not."""
+        """Trouble of the network or the app has a kind of its own, and passes; a plain refusal is of this very session
+        (a foreign or deleted customer), and stays."""
         now = self._clock.now()
-        passing = failed.errcode < 0 or isinstance(failed, RateLimited)
+        passing = type(failed) is not WeComError
         log.warning("state not read | %s %s", key.external_userid, failed)
 
         def postpone(session: Session) -> None:

@@ -17,6 +17,7 @@ from bot.errors import KfbotError, SettingsError
 if TYPE_CHECKING:
     from bot.settings import Settings
 
+NAME = "bot.py"
 REFUSED, WRONG_USE = 1, 2
 DEFAULT = Path("settings.yaml")
 
@@ -156,20 +157,21 @@ def main() -> None:
     """The one place where an error becomes an exit code."""
     _print_what_can_be_printed()
     try:
-        code = cli.main(prog_name="bot.py", standalone_mode=False)
+        code = cli.main(prog_name=NAME, standalone_mode=False)
     except SettingsError as wrong:
         for key, what in wrong.problems:
             click.echo(f"{key}: {what}", err=True)
         raise SystemExit(WRONG_USE) from None
     except click.exceptions.Abort:
         raise SystemExit(REFUSED) from None
-    except click.ClickException as misused:
+    except click.UsageError as misused:
+        misused.ctx = misused.ctx or click.Context(cli, info_name=NAME)  # without one, click shows no usage
         misused.show()
-        raise SystemExit(misused.exit_code) from None
-    except KfbotError as failed:
-        click.echo(f"kfbot: {failed}", err=True)
+        raise SystemExit(WRONG_USE) from None
+    except click.ClickException as failed:
+        failed.show()
         raise SystemExit(REFUSED) from None
-    except OSError as failed:
+    except (KfbotError, OSError) as failed:
         click.echo(f"kfbot: {failed}", err=True)
         raise SystemExit(REFUSED) from None
     raise SystemExit(code if isinstance(code, int) else 0)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from bot import __version__
 from bot.model import GroupMessage
 from bot.ports import Chats, Clock
-from bot.registry import Health
+from bot.registry import Health, Pairing
 
 log = logging.getLogger("kfbot.desk")
 TRIES = 5  # wrong codes before a new one replaces it
@@ -37,20 +37,26 @@ class Desk:
     async def health(self) -> Health:
         return Health(__version__, self._clock.now() - self._began, await self._problems())
 
-    async def pair(self, message: GroupMessage, code: str) -> bool:
+    async def pair(self, message: GroupMessage, code: str) -> Pairing:
         if message.chat_id in self._paired:
-            return True
-        if not self._code or not hmac.compare_digest(code.strip().lower().encode(), self._code.encode()):
+            return Pairing.ALREADY
+        if not self._code:
+            return Pairing.CLOSED
+        if not hmac.compare_digest(code.lower().encode(), self._code.encode()):
             self._count_wrong(message)
-            return False
-        await self._chats.pair(message.chat_id, message.userid, self._clock.now())
+            return Pairing.WRONG
+        used, self._code = self._code, ""  # before anything is awaited, so that it pairs one group only
+        try:
+            await self._chats.pair(message.chat_id, message.userid, self._clock.now())
+        except BaseException:
+            self._code = used
+            raise
         self._paired.add(message.chat_id)
-        self._code = ""
         log.info("paired | chat=%s by=%s", message.chat_id, message.userid)
-        return True
+        return Pairing.DONE
 
     def _count_wrong(self, message: GroupMessage) -> None:
         self._wrong += 1
         log.warning("wrong pairing code | chat=%s by=%s", message.chat_id, message.userid)
-        if self._code and self._wrong >= TRIES:
+        if self._wrong >= TRIES:
             self.offer_code()

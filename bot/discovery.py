@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 def discover(package: ModuleType, kind: type[T]) -> list[T]:
-    """Every module-level value of `kind` in the package's modules, in the order of module names."""
-    found: list[T] = []
+    """Every module-level value of `kind` in the package's modules, each once, in the order of module names."""
+    found: dict[int, T] = {}
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
         loaded = importlib.import_module(f"{package.__name__}.{module.name}")
-        found.extend(value for value in vars(loaded).values() if isinstance(value, kind))
-    return found
+        found.update((id(value), value) for value in vars(loaded).values() if isinstance(value, kind))
+    return list(found.values())

@@ -22,7 +22,7 @@ from bot.settings import Settings, secrets_of
 from bot.states import has_human
 
 WIDE, UNREAD = 70, -1
-LIMIT = 8.5  # seconds for everything that asks WeCom, so that there is an answer within 10
+LIMIT = 8.0  # seconds for everything that asks WeCom: starting and closing included, there is an answer within 10
 
 _log = logging.getLogger("kfbot.end")
 

@@ -73,20 +73,24 @@ class EndResult:
     closing: str = ""
 
 
-def judge(move: Move, after: StateReading | None) -> Verdict:
+def judge(move: Move, after: StateReading | None, *, looked_twice: bool = False) -> Verdict:
     """`after` None: the read-back failed too."""
     error = move.error
     if error is None:
-        return Verdict.ENDED if after is None or not has_human(after.state) else Verdict.STILL_OPEN
+        if after is None or not has_human(after.state):
+            return Verdict.ENDED
+        # WeCom gives a code for an end alone. If that end does not show, the customer's next session does.
+        return Verdict.ENDED if looked_twice and move.code else Verdict.STILL_OPEN
     if after is None:
-        return Verdict.UNKNOWN if _may_have_happened(error) else Verdict.STILL_OPEN
+        contradicted = error.errcode in (CONVERSATION_END, NOT_ALLOWED)
+        return Verdict.UNKNOWN if _may_have_happened(error) or contradicted else Verdict.STILL_OPEN
     if not has_human(after.state):
         # Without an answer to our own move, the session's end is taken to be ours.
         return Verdict.ENDED if _may_have_happened(error) else Verdict.ALREADY
     if _may_have_happened(error) or isinstance(error, WeComUnavailable):
         return Verdict.AGAIN
-    changed = after.state is ServiceState.HUMAN and after.servicer_userid != move.servicer_userid
-    if error.errcode == CONVERSATION_END or (error.errcode == NOT_ALLOWED and changed and move.servicer_userid):
+    changed = after.state is ServiceState.HUMAN and move.servicer_userid not in (None, after.servicer_userid)
+    if error.errcode == CONVERSATION_END or (error.errcode == NOT_ALLOWED and changed):
         return Verdict.AGAIN
     return Verdict.STILL_OPEN
 

@@ -47,8 +47,8 @@ class CommandError(KfbotError):
 class WeComError(KfbotError):
     """WeCom refused a call.
 
-    `errcode` and `errmsg` are WeCom's (errmsg without its hint tail), `endpoint` the path without query,
-    `meaning` and `remedy` are keys of bot/wording.py tables chosen by errcode. Never holds a token.
+    `errcode` and `errmsg` are WeCom's (errmsg without its hint tail), `endpoint` the path without query. What a code
+    means and what to do about it stands in bot/wecom/errcodes.py. Never holds a token.
     """
 
     def __init__(self, errcode: int, errmsg: str, endpoint: str) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from bot.closing import ClosingMessages
 from bot.ending import NOT_SERVICER, EndResult, Move, Outcome, StateRead, Verdict, judge
@@ -21,6 +22,7 @@ from bot.sessions import (
     Session,
     finish,
     finish_elsewhere,
+    is_over,
     snapshot,
     state_read,
 )
@@ -30,12 +32,14 @@ from bot.wording import STATE_NAMES
 log = logging.getLogger("kfbot.handoffs")
 
 LIMIT = 9.0  # seconds an end may take before its caller is told that WeCom does not answer
+SECOND_LOOK = 0.3  # seconds before a state is read again that contradicts WeCom's ok
 LEASE = 15.0  # seconds an intention belongs to whoever works on it
 GIVE_UP_AFTER = 600.0  # seconds an unsettled intention is tried again
 CLOSING_PATIENCE = 3.0  # seconds a caller waits to hear how the closing message went
 POLL = 0.05
 
 Watch = Callable[[StateRead | Move], None]
+T = TypeVar("T")
 Told = Callable[[PendingEnding, EndResult], Awaitable[None]]
 
 
@@ -55,6 +59,7 @@ class Handoffs:
     ) -> None:
         self._kf, self._ledger, self._clock = kf, ledger, clock
         self._closings, self._sleep, self._limit = closings, sleep, limit
+        self._sending: set[asyncio.Task[str]] = set()
         self.on_open: Callable[[list[str]], None] = lambda customers: None
         """Told the external_userids of handoffs that a state read has opened."""
 
@@ -80,54 +85,48 @@ class Handoffs:
         Idempotent: an ended session is `ALREADY`. `notify` (chat id, is group): where to tell an outcome that is not
         known before the caller's time is up. `watch` sees each step as it happens.
         """
-        attempt = _Attempt(key, operator, via, reason, notify, watch)
+        attempt = _Attempt(key, operator, via, reason, notify, watch, self._deadline())
         try:
-            async with asyncio.timeout(self._limit):
-                return await self._end(attempt)
-        except TimeoutError:
-            late = WeComUnavailable("service_state", f"no answer within {self._limit:.0f} s")
-            outcome = Outcome.UNKNOWN if attempt.ending else Outcome.FAILED
-            return self._result(attempt, outcome, error=attempt.error or late)
-        except WeComError as failed:
-            outcome = Outcome.UNKNOWN if attempt.ending else Outcome.FAILED
-            return self._result(attempt, outcome, error=failed)
+            return await self._end(attempt)
+        except WeComError as failed:  # of a first reading: nothing is recorded yet
+            return self._result(attempt, Outcome.FAILED, error=failed)
 
     async def settle_pending(self, tell: Told) -> None:
         """Close intentions that a crash, a time-out or another process left behind; `tell` hears of each outcome."""
         for pending in await self._ledger.due_endings(self._clock.now()):
             if await self._ledger.take_ending(pending.ending.id, self._clock.now(), LEASE):
-                result = await self._resume(pending)
+                result = await self._resume(pending.ending, pending.key)
                 if result is not None and result.outcome is not Outcome.UNKNOWN:
                     await tell(pending, result)
 
     # -- one end
 
     async def _end(self, attempt: _Attempt) -> EndResult:
-        key = attempt.key
         for _ in range(2):
-            session = await self._ledger.session(key)
-            attempt.see(await self._kf.state(key))
+            version = (await self._ledger.session(attempt.key)).version
+            attempt.see(await self._in_time(attempt, self._kf.state(attempt.key)))
             if not has_human(attempt.before.state):
-                return await self._nothing_to_end(attempt, session)
-            handoff, ending, ours = await self._record(attempt, session.version)
+                return await self._nothing_to_end(attempt, version)
+            attempt.handoff, ending, ours = await self._record(attempt, version)
             if ending is None:
-                continue  # news settled it between the reading and the record: look again
-            attempt.handoff = handoff
+                continue  # news changed it between the reading and the record: look again
             if not ours:
                 return await self._await_other(attempt, ending)
             attempt.ending = ending
             return await self._carry_out(attempt)
-        return self._result(attempt, Outcome.ALREADY)
+        return self._result(attempt, Outcome.FAILED)
 
     async def _record(self, attempt: _Attempt, version: int) -> tuple[Handoff | None, Ending | None, bool]:
         now = self._clock.now()
 
-        def decide(session: Session) -> None:
-            if session.version == version:
-                state_read(session, attempt.before, now)
+        def decide(session: Session) -> bool:
+            if session.version != version:
+                return False  # this may be another stretch than the one that was read
+            state_read(session, attempt.before, now)
             if session.handoff is not None and session.ending is None:
                 data = {"via": attempt.via, **({"reason": attempt.reason} if attempt.reason else {})}
                 session.log(session.handoff, EventType.ENDING, attempt.operator, now, **data)
+            return True
 
         return await self._ledger.open_ending(
             attempt.key, decide, attempt.operator, attempt.via, attempt.reason, now, LEASE, attempt.notify
@@ -139,16 +138,10 @@ class Handoffs:
         log.info("🔄 尝试自动结束会话，让用户重新发送消息以创建新会话... | %s", _who(attempt))
         for last in (False, True):
             move = await self._move(attempt, reading)
-            after = await self._read_back(attempt)
-            if after is not None:
-                reading = after
-            verdict = judge(move, after)
-            if verdict is Verdict.STILL_OPEN and move.error is None and not last:
-                await self._sleep(0.3)  # WeCom said ok: give the state a moment before calling it untrue
-                after = await self._read_back(attempt)
-                verdict = judge(move, after)
-            if verdict is not Verdict.AGAIN or last:
+            verdict = await self._look_back(attempt, move)
+            if verdict is not Verdict.AGAIN or last or await self._overtaken(attempt):
                 return await self._settle(attempt, move, verdict)
+            reading = attempt.after or reading
         raise AssertionError("unreachable")
 
     async def _move(self, attempt: _Attempt, reading: StateReading) -> Move:
@@ -156,12 +149,11 @@ class Handoffs:
         move = await self._trans(attempt, servicer)
         if move.errcode == NOT_SERVICER and servicer:
             move = await self._trans(attempt, None)
-        attempt.error = move.error
         return move
 
     async def _trans(self, attempt: _Attempt, servicer: str | None) -> Move:
         try:
-            code = await self._kf.trans(attempt.key, ServiceState.ENDED, servicer)
+            code = await self._in_time(attempt, self._kf.trans(attempt.key, ServiceState.ENDED, servicer))
             move = Move(servicer, code)
             attempt.code, attempt.moved_at = code, self._clock.now()
         except WeComError as refused:
@@ -169,104 +161,142 @@ class Handoffs:
         attempt.watch(move)
         return move
 
+    async def _look_back(self, attempt: _Attempt, move: Move) -> Verdict:
+        verdict = judge(move, await self._read_back(attempt))
+        if verdict is Verdict.STILL_OPEN and move.error is None:
+            await self._sleep(SECOND_LOOK)  # WeCom said ok: give the state a moment before calling it untrue
+            verdict = judge(move, await self._read_back(attempt), looked_twice=True)
+        return verdict
+
     async def _read_back(self, attempt: _Attempt) -> StateReading | None:
         try:
-            attempt.after = await self._kf.state(attempt.key)
+            attempt.after = await self._in_time(attempt, self._kf.state(attempt.key))
         except WeComError:
-            return None
-        attempt.watch(StateRead(attempt.after, confirming=True))
+            attempt.after = None
+        else:
+            attempt.watch(StateRead(attempt.after, confirming=True))
         return attempt.after
 
+    async def _overtaken(self, attempt: _Attempt) -> bool:
+        """Somebody wrote since the end was asked for: what is open now may not be what was meant."""
+        ending = (await self._ledger.session(attempt.key)).ending
+        return ending is None or ending.overtaken
+
     async def _settle(self, attempt: _Attempt, move: Move, verdict: Verdict) -> EndResult:
-        assert attempt.ending is not None
-        if verdict in (Verdict.UNKNOWN, Verdict.AGAIN) and isinstance(move.error, WeComUnavailable):
-            until = self._clock.now() + POLL
-            await self._ledger.release_ending(attempt.ending.id, until, move.errcode)
+        ending = attempt.ending
+        assert ending is not None
+        if verdict is Verdict.UNKNOWN or (verdict is Verdict.AGAIN and isinstance(move.error, WeComUnavailable)):
+            await self._ledger.release_ending(ending.id, self._clock.now() + POLL, move.errcode)
             return self._result(attempt, Outcome.UNKNOWN, error=move.error)
-        ended, already = verdict is Verdict.ENDED, verdict is Verdict.ALREADY
         now = self._clock.now()
+        over = verdict in (Verdict.ENDED, Verdict.ALREADY)
 
-        def decide(session: Session) -> Handoff | None:
-            if session.handoff is None or attempt.ending is None or session.handoff.id != attempt.ending.handoff_id:
-                return None  # settled by younger news
-            if ended:
-                return _finish_ours(session, attempt, now)
-            if already:
-                return _finish_theirs(session, now)
-            data = {"errcode": move.errcode, "via": attempt.via}
-            session.log(session.handoff, EventType.END_FAILED, attempt.operator, now, **data)
-            return session.handoff
+        def decide(session: Session) -> tuple[Handoff | None, bool]:
+            """The handoff, and whether the end is ours."""
+            if session.handoff is None or session.handoff.id != ending.handoff_id:
+                return None, False  # settled by younger news
+            if verdict is Verdict.ENDED and (attempt.moved_at or session.handoff.via != Via.CLIENT):
+                return snapshot(_finish_ours(session, attempt, now)), True
+            if over:
+                return snapshot(_finish_theirs(session, now)), False
+            _log_failure(session, session.handoff, attempt, move, now)
+            return snapshot(session.handoff), False
 
-        state = "done" if ended or already else "failed"
-        handoff = await self._ledger.settle_ending(
-            attempt.key, attempt.ending.id, state, verdict.value, move.errcode, now, decide
+        attempt.handoff, ours = await self._ledger.settle_ending(
+            attempt.key, ending.id, "done" if over else "failed", verdict.value, move.errcode, now, decide
         )
-        attempt.handoff = snapshot(handoff) if handoff else await self._ledger.handoff(attempt.ending.handoff_id)
-        outcome = Outcome.ENDED if ended else Outcome.ALREADY if already else Outcome.FAILED
+        attempt.handoff = attempt.handoff or await self._ledger.handoff(ending.handoff_id)
+        if attempt.handoff is not None and attempt.handoff.status.is_open:
+            return self._result(attempt, Outcome.FAILED, error=move.error)
         await self._follow_new_session(attempt)
-        closing = await self._say_goodbye(attempt) if outcome is not Outcome.FAILED else ""
-        return self._result(attempt, outcome, error=None if ended or already else move.error, closing=closing)
+        closing = await self._say_goodbye(attempt)
+        return self._result(attempt, Outcome.ENDED if ours else Outcome.ALREADY, closing=closing)
 
     async def _follow_new_session(self, attempt: _Attempt) -> None:
         """The read-back may already show the customer's next session."""
-        if attempt.after is not None and attempt.handoff is not None and not attempt.handoff.status.is_open:
+        if attempt.after is not None:
             session = await self._ledger.session(attempt.key)
             if session.handoff is None and attempt.after.state is not session.state:
                 await self._follow(attempt.key, session.version, attempt.after)
 
     async def _say_goodbye(self, attempt: _Attempt) -> str:
+        """Wait a little to hear how it went; it goes on without us."""
         if attempt.handoff is None:
             return ""
-        sending = asyncio.ensure_future(self._closings.send(attempt.handoff.id))
-        done, _ = await asyncio.wait({sending}, timeout=CLOSING_PATIENCE)
+        sending = asyncio.create_task(self._closings.send(attempt.handoff.id))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+        left = attempt.until - asyncio.get_running_loop().time()
+        done, _ = await asyncio.wait({sending}, timeout=max(0.0, min(CLOSING_PATIENCE, left)))
         return sending.result() if done else "sending"
 
-    async def _nothing_to_end(self, attempt: _Attempt, session: Session) -> EndResult:
-        handoff = await self._follow(attempt.key, session.version, attempt.before)
-        attempt.handoff = handoff or await self._last(attempt.key)
-        over = attempt.before.state is ServiceState.ENDED or handoff is not None
+    async def _nothing_to_end(self, attempt: _Attempt, version: int) -> EndResult:
+        ended = await self._follow(attempt.key, version, attempt.before)
+        ending = (await self._ledger.session(attempt.key)).ending
+        if ending is not None:  # its end is being settled, or was left behind by a crash
+            if await self._ledger.take_ending(ending.id, self._clock.now(), LEASE):
+                await self._resume(ending, attempt.key)
+            return await self._await_other(attempt, ending)
+        attempt.handoff = ended or await self._last(attempt.key)
+        over = attempt.before.state is ServiceState.ENDED or ended is not None
         return self._result(attempt, Outcome.ALREADY if over else Outcome.NOT_HUMAN)
 
     async def _await_other(self, attempt: _Attempt, ending: Ending) -> EndResult:
-        """Somebody else is ending it right now: wait for the truth. The caller's time limit bounds this."""
+        """Somebody else is ending it right now: wait for the truth, as long as our caller can wait."""
         while True:
-            handoff = await self._ledger.handoff(ending.handoff_id)
-            if handoff is not None and not handoff.status.is_open:
-                attempt.handoff = handoff
+            session = await self._ledger.session(attempt.key)
+            attempt.handoff = session.handoff
+            if session.handoff is None or session.handoff.id != ending.handoff_id:
+                attempt.handoff = await self._ledger.handoff(ending.handoff_id)
                 attempt.after = StateReading(ServiceState.ENDED)
                 return self._result(attempt, Outcome.ALREADY)
-            session = await self._ledger.session(attempt.key)
-            if session.ending is None:
-                attempt.handoff = handoff
+            if session.ending is None or session.ending.id != ending.id:
                 return self._result(attempt, Outcome.FAILED)
+            if asyncio.get_running_loop().time() >= attempt.until:
+                return self._result(attempt, Outcome.UNKNOWN)
             await self._sleep(POLL)
 
     # -- intentions left behind
 
-    async def _resume(self, pending: PendingEnding) -> EndResult | None:
-        ending, key = pending.ending, pending.key
-        attempt = _Attempt(key, ending.operator, Via(ending.via), ending.reason, None, _unwatched)
-        attempt.ending, attempt.handoff = ending, await self._ledger.handoff(ending.handoff_id)
+    async def _resume(self, ending: Ending, key: SessionKey) -> EndResult | None:
+        """None: WeCom does not answer, it stays pending."""
+        attempt = _Attempt(key, ending.operator, Via(ending.via), ending.reason, None, _unwatched, self._deadline())
+        attempt.ending = ending
         try:
-            async with asyncio.timeout(self._limit):
-                attempt.see(await self._kf.state(key))
-                session = await self._ledger.session(key)
-                if not has_human(attempt.before.state):
-                    attempt.after = attempt.before
-                    return await self._settle(attempt, Move(None), Verdict.ENDED)
-                if self._outdated(session, ending):
-                    return await self._settle(attempt, Move(None), Verdict.STILL_OPEN)
-                return await self._carry_out(attempt)
-        except (WeComError, TimeoutError):
-            await self._ledger.release_ending(ending.id, self._clock.now() + LEASE / 3, -2)
+            attempt.see(await self._in_time(attempt, self._kf.state(key)))
+        except WeComError as failed:
+            await self._ledger.release_ending(ending.id, self._clock.now() + LEASE / 3, failed.errcode)
             return None
+        session = await self._ledger.session(key)
+        attempt.handoff = session.handoff
+        if session.handoff is None or session.handoff.id != ending.handoff_id:
+            return await self._settle(attempt, Move(None), Verdict.ALREADY)
+        if is_over(session.handoff, attempt.before.state):
+            attempt.after = attempt.before
+            return await self._settle(attempt, Move(None), Verdict.ENDED)
+        if session.ending is None or self._outdated(session.ending):
+            return await self._settle(attempt, Move(None), Verdict.STILL_OPEN)
+        return await self._carry_out(attempt)
 
-    def _outdated(self, session: Session, ending: Ending) -> bool:
+    def _outdated(self, ending: Ending) -> bool:
         """The conversation went on after somebody asked for its end, or that was long ago: people decide anew."""
-        spoken = max(session.last_customer_at, session.last_servicer_at)
-        return spoken > ending.requested_at or self._clock.now() > ending.requested_at + GIVE_UP_AFTER
+        return ending.overtaken or self._clock.now() > ending.requested_at + GIVE_UP_AFTER
 
     # -- shared
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._limit
+
+    async def _in_time(self, attempt: _Attempt, call: Coroutine[Any, Any, T]) -> T:
+        """Only WeCom is waited for no longer than the caller can: what has begun in the ledger is finished."""
+        if asyncio.get_running_loop().time() >= attempt.until:
+            call.close()
+            raise WeComUnavailable("service_state", "the time for this end is over", sent=False)
+        try:
+            async with asyncio.timeout_at(attempt.until):
+                return await call
+        except TimeoutError:
+            raise WeComUnavailable("service_state", f"no answer within {self._limit:.0f} s") from None
 
     async def _follow(self, key: SessionKey, version: int, reading: StateReading) -> Handoff | None:
         """Apply a reading unless younger news came in meanwhile. Returns the handoff it ended, if any."""
@@ -300,7 +330,7 @@ class Handoffs:
 
 
 class _Attempt:
-    """What one run through an end has learned so far; outlives a time-out."""
+    """What one run through an end has learned so far. `until`: by the loop's time, how long WeCom is waited for."""
 
     def __init__(
         self,
@@ -310,15 +340,15 @@ class _Attempt:
         reason: str,
         notify: tuple[str, bool] | None,
         watch: Watch,
+        until: float,
     ) -> None:
         self.key, self.operator, self.via, self.reason = key, operator, via, reason
-        self.notify, self.watch = notify, watch
+        self.notify, self.watch, self.until = notify, watch, until
         self.first: StateReading | None = None
         self.before = StateReading(ServiceState.NEW)
         self.after: StateReading | None = None
         self.handoff: Handoff | None = None
         self.ending: Ending | None = None
-        self.error: WeComError | None = None
         self.code, self.moved_at = "", 0.0
 
     def see(self, reading: StateReading) -> None:
@@ -341,6 +371,13 @@ def _finish_ours(session: Session, attempt: _Attempt, now: float) -> Handoff:
     if attempt.code:
         session.closings.append(ClosingDraft(handoff, attempt.code, attempt.moved_at + ENDING_CODE_LIFETIME))
     return handoff
+
+
+def _log_failure(session: Session, handoff: Handoff, attempt: _Attempt, move: Move, now: float) -> None:
+    """The handoff stays open; a note of its end, left by an event, has been disproved."""
+    handoff.via = handoff.operator_id = None
+    session.touch(handoff)
+    session.log(handoff, EventType.END_FAILED, attempt.operator, now, errcode=move.errcode, via=attempt.via)
 
 
 def _finish_theirs(session: Session, now: float) -> Handoff:

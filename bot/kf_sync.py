@@ -23,8 +23,9 @@ log = logging.getLogger("kfbot.sync")
 
 TOKEN_LIFE = 590.0  # seconds; WeCom says ten minutes
 PAUSE_AFTER_LIMIT = 60.0  # seconds WeCom blocks after 45009
-RETRY = 5.0  # seconds until a failed sync is tried again, doubled up to RETRY_MOST
+RETRY = 1.0  # seconds until a failed sync is tried again, doubled up to RETRY_MOST
 RETRY_MOST = 60.0
+INVALID_PARAMETER = 40058  # also said of a cursor that WeCom does not know
 
 # What follows a page, given what it brought; runs in the account's own loop, so it must not wait long.
 Follow = Callable[[Committed], Awaitable[None]]
@@ -108,20 +109,19 @@ class KfSync:
 
     async def _rest(self, line: _Line, seconds: float) -> None:
         """Pause after a failure; a fresh callback token is a good reason to try at once."""
-        had = line.token
         resting = asyncio.ensure_future(self._sleep(seconds))
+        waking = asyncio.ensure_future(self._new_token(line, line.token))
         try:
-            while not resting.done():
-                line.awake.clear()
-                waking = asyncio.ensure_future(line.awake.wait())
-                await asyncio.wait({resting, waking}, return_when=asyncio.FIRST_COMPLETED)
-                waking.cancel()
-                if line.token and line.token != had:
-                    return
+            await asyncio.wait({resting, waking}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             resting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await resting
+            waking.cancel()
+
+    @staticmethod
+    async def _new_token(line: _Line, had: str) -> None:
+        while line.token in ("", had):
+            line.awake.clear()
+            await line.awake.wait()
 
     async def _failed(self, line: _Line, failed: Exception) -> None:
         if isinstance(failed, KfbotError):
@@ -134,27 +134,35 @@ class KfSync:
 
     async def sync(self, open_kfid: str, line: _Line | None = None) -> None:
         """Read to the end. Raises WeComError, StorageError, or KfbotError for a cursor that does not move."""
-        line = line or _Line(open_kfid)
         account = await self._store.begin(open_kfid, self._clock.now())
+        try:
+            await self._read_on(line or _Line(open_kfid), account)
+        except WeComError as refused:
+            if account.cursor and refused.errcode == INVALID_PARAMETER:
+                log.error("WeCom does not know the cursor, starting afresh | account=%s", open_kfid)
+                await self._store.lose_cursor(open_kfid)
+            raise
+        if account.cold:
+            await self._finish_history(open_kfid)
+
+    async def _read_on(self, line: _Line, account: AccountState) -> None:
         cursor = account.cursor or ""
-        committing: asyncio.Task[Committed] | None = None
+        writing: asyncio.Task[None] | None = None
         try:
             while True:
                 page = await self._page(line, cursor)
-                if committing is not None:  # the page before is written while this one travels
-                    await self._handed_on(await committing)
+                if writing is not None:  # the page before is written while this one travels
+                    await asyncio.shield(writing)
                 stuck = page.has_more and page.next_cursor in ("", cursor)
-                committing = asyncio.create_task(self._commit(account, page))
+                writing = asyncio.create_task(self._write(account, page))
                 cursor = page.next_cursor or cursor
                 if stuck:
-                    raise KfbotError(f"the cursor of {open_kfid} does not move although WeCom says there is more")
+                    raise KfbotError(f"the cursor of {line.open_kfid} does not move although WeCom says there is more")
                 if not page.has_more:
-                    break
+                    return
         finally:
-            if committing is not None:
-                await self._handed_on(await asyncio.shield(committing))
-        if account.cold:
-            await self._finish_history(open_kfid)
+            if writing is not None:
+                await asyncio.shield(writing)
 
     async def _page(self, line: _Line, cursor: str) -> SyncPage:
         """With the newest token while it lives, else without one, in turn with every other such call."""
@@ -169,6 +177,14 @@ class KfSync:
                     return await self._page(line, cursor)
         await self._token_less_turn()
         return await self._kf.sync(line.open_kfid, cursor)
+
+    async def _write(self, account: AccountState, page: SyncPage) -> None:
+        """Not to be cancelled half-way: what a page asks for is handed on once, when it is on record."""
+        committed = await self._commit(account, page)
+        try:
+            await self._follow(committed)
+        except WeComError as passing:
+            log.warning("after sync: %s", passing)
 
     async def _commit(self, account: AccountState, page: SyncPage) -> Committed:
         now = self._clock.now()
@@ -191,12 +207,6 @@ class KfSync:
             log.error("items parked | account=%s count=%d", account.open_kfid, committed.parked)
             self._observe("parked", committed.parked)
         return committed
-
-    async def _handed_on(self, committed: Committed) -> None:
-        try:
-            await self._follow(committed)
-        except WeComError as passing:
-            log.warning("after sync: %s", passing)
 
     async def _finish_history(self, open_kfid: str) -> None:
         now = self._clock.now()

@@ -38,6 +38,8 @@ class Names:
                     await self.learn(batch)
                 except KfbotError as failed:
                     log.info("names not learned | %s", failed)
+                except Exception:  # the outermost loop
+                    log.exception("names not learned")
 
     async def learn(self, customers: list[str]) -> None:
         """Ask for names not on record. WeCom tells only those of the last 48 h; the others are kept as nameless."""

@@ -15,7 +15,7 @@ import inspect
 import types
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, IntEnum, auto
 from typing import Any, Literal, NewType, Protocol, Union, get_args, get_origin, get_type_hints
 
@@ -92,11 +92,16 @@ class Context:
         everywhere = self.message.is_group or self.role is Role.ADMIN
         return [each for each in self.commands if self.role >= each.role and (everywhere or each.anywhere)]
 
+    def may(self, name: str) -> bool:
+        return any(each.name == name for each in self.usable())
+
     async def nicknames(self, handoffs: Iterable[Handoff]) -> dict[str, str]:
         return await self.people.nicknames({handoff.external_userid for handoff in handoffs})
 
-    def tell_end(self, result: EndResult, nickname: str) -> str:
-        return replies.end_result(self.say, result, nickname, self.now)
+    def tell_end(self, result: EndResult, named: Target) -> str:
+        """The result in words, with the handoff's number even where the result came too early to have it."""
+        told = result if result.handoff is not None else replace(result, handoff=named.handoff)
+        return replies.end_result(self.say, told, named.nickname, self.now)
 
 
 Run = Callable[..., Awaitable[str]]
@@ -192,7 +197,6 @@ class Registry:
 
     def find(self, word: str) -> Command | None:
         return self._by_word.get(word.casefold())
-
 
 
 def unknown(word: str, usable: Iterable[Command], say: Words) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.ending import NOT_ALLOWED, EndResult, Outcome
+from bot.errors import WeComUnavailable
 from bot.model import Handoff, ServiceState
 from bot.wording import Words
 
@@ -17,21 +18,27 @@ def end_result(say: Words, result: EndResult, nickname: str, now: float) -> str:
             return _already(say, result.handoff, who, now)
         case Outcome.NOT_HUMAN:
             state = result.before.state if result.before else ServiceState.NEW
-            return say("end.not_human", who=who, state=int(state))
+            return say("end.not_human", who=who, state=say.state(state), number=int(state))
         case Outcome.UNKNOWN:
-            return _with_error(say, say("end.unknown", who=who), result)
+            told = say("end.unknown", who=who)
+            return told if isinstance(result.error, WeComUnavailable) else _with_error(say, told, result)
         case Outcome.FAILED:
             return _failed(say, result, who)
+
+
+def end_result_later(say: Words, result: EndResult, nickname: str, now: float) -> str:
+    """The outcome of an end whose caller was told that it is not known yet, and may have forgotten it since."""
+    head = say("end.later", who=say.who(result.handoff, result.key.external_userid, nickname))
+    if result.outcome is Outcome.FAILED and result.error is None and result.after is None:
+        return f"{head}\n{say('end.outdated')}"
+    return f"{head}\n{end_result(say, result, nickname, now)}"
 
 
 def _ended(say: Words, result: EndResult, who: str) -> str:
     handoff = result.handoff
     took = (handoff.completed_at or handoff.requested_at) - handoff.requested_at if handoff else 0.0
-    closing = f"{say(f'closing.{result.closing}')}。" if result.closing else ""
-    if say.lang == "en":
-        closing = closing.replace("。", ".").capitalize()
-    lines = [say("end.ended", who=who, took=say.lasted(took), closing=closing).rstrip()]
-    return "\n".join([*lines, say("end.new_session")])
+    closing = say("end.closing", closing=say(f"closing.{result.closing}")) if result.closing else ""
+    return f"{say('end.ended', who=who, took=say.lasted(took), closing=closing)}\n{say('end.new_session')}"
 
 
 def _already(say: Words, handoff: Handoff | None, who: str, now: float) -> str:
@@ -41,11 +48,18 @@ def _already(say: Words, handoff: Handoff | None, who: str, now: float) -> str:
 
 
 def _failed(say: Words, result: EndResult, who: str) -> str:
-    text = _with_error(say, say("end.failed", who=who), result)
+    """Only what is known: without an answer from WeCom nobody can say that the session is still open."""
+    silent = isinstance(result.error, WeComUnavailable)
+    head = (
+        say("end.unread", who=who) if result.before is None else say("end.unsure" if silent else "end.failed", who=who)
+    )
+    lines = [head]
     queued = result.before is not None and result.before.state is ServiceState.QUEUED
     if result.error is None:
-        return f"{text}\n{say('end.still' if result.after else 'end.busy')}"
-    return f"{text}\n{say('end.queue')}" if queued and result.error.errcode == NOT_ALLOWED else text
+        lines.append(say("end.still" if result.after else "end.busy"))
+    elif queued and result.error.errcode == NOT_ALLOWED:
+        lines.append(say("end.queue"))
+    return _with_error(say, "\n".join(lines), result)
 
 
 def _with_error(say: Words, text: str, result: EndResult) -> str:

@@ -17,7 +17,7 @@ Run = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`period` in seconds. A run that takes longer than its period delays the next; runs missed fold into one."""
+    """`period` in seconds. Runs that fall due while one is under way, or the machine asleep, fold into the next."""
 
     name: str
     period: float
@@ -28,6 +28,7 @@ class Scheduler:
     def __init__(self, jobs: Iterable[Job], observe: Callable[[str, str], None]) -> None:
         self._observe = observe
         self._jobs = list(jobs)
+        self._running: set[str] = set()
         self._timer = AsyncIOScheduler(timezone="UTC")
 
     def start(self) -> None:
@@ -35,7 +36,7 @@ class Scheduler:
             # A little jitter keeps jobs of one period, and bots of one corp, from calling in step.
             trigger = IntervalTrigger(seconds=max(1, round(job.period)), jitter=min(1, job.period * random.random()))  # noqa: S311
             self._timer.add_job(
-                self.run, trigger, args=[job], id=job.name, coalesce=True, max_instances=1, misfire_grace_time=None
+                self.run, trigger, args=[job], id=job.name, coalesce=True, max_instances=2, misfire_grace_time=None
             )
         self._timer.start()
 
@@ -44,7 +45,11 @@ class Scheduler:
             self._timer.shutdown(wait=False)
 
     async def run(self, job: Job) -> None:
-        """One run; never raises. Public, so that tests run jobs without a clock."""
+        """One run, unless one is under way; never raises. Public, so that tests run jobs without a clock."""
+        if job.name in self._running:
+            self._observe(job.name, "skipped")
+            return
+        self._running.add(job.name)
         try:
             await job.run()
         except Exception:
@@ -52,3 +57,5 @@ class Scheduler:
             self._observe(job.name, "failed")
         else:
             self._observe(job.name, "ok")
+        finally:
+            self._running.discard(job.name)

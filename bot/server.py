@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from bot.errors import CallbackRejected
 from bot.metrics import Metrics
@@ -17,7 +19,8 @@ from bot.wecom.events import AccountsChanged, KfNotification, parse_event
 log = logging.getLogger("kfbot.server")
 
 CALLBACK = "/callback/kf"
-SLOW_CLIENT = 10.0  # seconds an idle keep-alive connection is kept
+SLOW_CLIENT = 10.0  # seconds an idle keep-alive connection is kept, and a body may take to arrive
+PROBE_SECONDS = 3.0  # what Docker and Kubernetes wait by default is not much more
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +88,45 @@ class CallbackRoute:
         return web.Response(status=rejected.status, text=f"{rejected.reason}\n")
 
 
+class _Brief(logging.Filter):
+    """aiohttp's own log: what a client sends wrong is one line, without the request, whose query may hold a secret."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record.msg, record.args = "not HTTP | reason=%s", (type(error).__name__,)
+            record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
+        return not isinstance(error, web.RequestPayloadError)  # that one has had its answer and its line
+
+
+_BRIEF = _Brief()
+
+
+def runner(app: web.Application) -> web.AppRunner:
+    """No access log: its lines hold query strings. Bodies come as they are: WeCom packs none."""
+    return web.AppRunner(
+        app, access_log=None, handle_signals=False, keepalive_timeout=SLOW_CLIENT, auto_decompress=False
+    )
+
+
 def build(callback: CallbackRoute, hooks: Hooks, metrics: Metrics) -> web.Application:
+    logging.getLogger("aiohttp.server").addFilter(_BRIEF)  # again and again the same one
     app = web.Application(client_max_size=MAX_BODY_BYTES)
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"status": "up"})
 
-    async def readyz(_: web.Request) -> web.Response:
-        state = await hooks.readiness()
+    async def look() -> Readiness:
+        state = await _readiness(hooks)
         metrics.ready.set(state.ready)
+        return state
+
+    async def readyz(_: web.Request) -> web.Response:
+        state = await look()
         return web.json_response({"ready": state.ready, "checks": state.checks}, status=200 if state.ready else 503)
 
     async def show_metrics(_: web.Request) -> web.Response:
-        await hooks.readiness()
+        await look()
         return web.Response(body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     app.router.add_get(CALLBACK, callback.verify, allow_head=False)
@@ -108,14 +137,34 @@ def build(callback: CallbackRoute, hooks: Hooks, metrics: Metrics) -> web.Applic
     return app
 
 
+async def _readiness(hooks: Hooks) -> Readiness:
+    """A probe gets its answer in time and as JSON, whatever is the matter with what it looks at."""
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            return await hooks.readiness()
+    except TimeoutError:
+        return Readiness(False, {"probe": f"no answer within {PROBE_SECONDS:.0f} s"})
+    except Exception:
+        log.exception("readiness cannot be told")
+        return Readiness(False, {"probe": "failed; the log has the details"})
+
+
 async def _bounded(request: web.Request) -> bytes:
-    """The body, refused by its announced length before a byte of it is read, and by its real length while reading."""
+    """The body, refused by its announced length before a byte of it is read, and by its real length while reading.
+
+    Who does not finish sending it is told so, and not waited for.
+    """
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise CallbackRejected("too_large", 413)
     try:
-        return await request.read()
+        async with asyncio.timeout(SLOW_CLIENT):
+            return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise CallbackRejected("too_large", 413) from None
+    except TimeoutError:
+        raise CallbackRejected("slow", 408) from None
+    except (web.RequestPayloadError, ConnectionError):  # packed in no known way, or the client hung up
+        raise CallbackRejected("body") from None
 
 
 def _signed(request: web.Request) -> tuple[str, str, str]:

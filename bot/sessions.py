@@ -294,7 +294,7 @@ def _open_from_reading(session: Session, reading: StateReading, at: float) -> No
 def _open_on_word(
     session: Session, servicer: str | None, at: float, via: Via, now: float, *, reopened: bool = False
 ) -> None:
-    """Open on the word of an event or message. Just after an end it may be older than that end: believed and checked."""
+    """Open on the word of an event or message. Just after an end it may be older than that: believed and checked."""
     if at < session.ended_at + SKEW:
         _check(session, now)
     open_handoff(session, HandoffStatus.ACCEPTED, servicer, at, via, reopened=reopened)

@@ -1,4 +1,4 @@
-"""kf service states and handoff status moves: two tables and the questions asked of them. Pure.
+"""kf service states and handoff status moves, and the questions asked of them. Pure.
 
 https://developer.work.weixin.qq.com/document/path/94669
 """
@@ -8,15 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.model import HandoffStatus, ServiceState
-
-# What service_state/trans allows. 2→4 is not in the documentation's text; it is tried and its refusal survived.
-ALLOWED_MOVES: Mapping[ServiceState, frozenset[ServiceState]] = {
-    ServiceState.NEW: frozenset({ServiceState.ASSISTANT, ServiceState.QUEUED, ServiceState.HUMAN}),
-    ServiceState.ASSISTANT: frozenset({ServiceState.QUEUED, ServiceState.HUMAN}),
-    ServiceState.QUEUED: frozenset({ServiceState.HUMAN, ServiceState.ENDED}),
-    ServiceState.HUMAN: frozenset({ServiceState.HUMAN, ServiceState.ENDED}),
-    ServiceState.ENDED: frozenset(),
-}
 
 STATUS_MOVES: Mapping[HandoffStatus, frozenset[HandoffStatus]] = {
     HandoffStatus.PENDING: frozenset({HandoffStatus.ACCEPTED, HandoffStatus.IN_PROGRESS, HandoffStatus.CANCELLED}),
@@ -28,10 +19,6 @@ STATUS_MOVES: Mapping[HandoffStatus, frozenset[HandoffStatus]] = {
 
 SESSION_LIFETIME = 48 * 3600.0  # seconds after the customer's last message; then WeCom ends the session by itself
 ENDING_CODE_LIFETIME = 20.0  # seconds a msg_code of an end can be used
-
-
-def can_move(state: ServiceState, target: ServiceState) -> bool:
-    return target in ALLOWED_MOVES[state]
 
 
 def has_human(state: ServiceState) -> bool:

@@ -43,7 +43,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "by.USER": ("客户本人", "the customer"),
     "by.AGENT": ("{who}", "{who}"),
     "by.SYSTEM": ("系统", "the system"),
-    "by.somebody": ("企业微信中的操作（不知是谁）", "somebody in WeCom (not known who)"),
+    "by.somebody": ("某人（没有通过机器人）", "somebody, not through me"),
     "by.expired": ("企业微信（客户 48 小时未发消息）", "WeCom itself (48 h without a message)"),
     "via.command": ("群命令", "group command"),
     "via.button": ("按钮", "button"),
@@ -54,20 +54,12 @@ TEXT: dict[str, tuple[str, str]] = {
     "via.elsewhere": ("别处", "elsewhere"),
     "via.policy": ("自动规则", "policy"),
     "via.expired": ("超时", "expiry"),
-    "event.REQUESTED": ("开始转人工", "requested"),
-    "event.ACCEPTED": ("接入", "accepted"),
-    "event.PROGRESS": ("首次回复", "first answer"),
-    "event.TRANSFERRED": ("转接", "transferred"),
-    "event.ENDING": ("请求结束", "end requested"),
-    "event.END_FAILED": ("结束失败", "end failed"),
-    "event.COMPLETED": ("结束", "ended"),
-    "event.CLOSING": ("结束语", "closing message"),
-    "closing.sent": ("结束语已发送", "closing message sent"),
-    "closing.failed": ("结束语未送达", "closing message refused"),
-    "closing.expired": ("结束语未能在 20 秒内发出", "closing message not sent within its 20 s"),
-    "closing.unknown": ("结束语是否送达不确定", "closing message: outcome unknown"),
-    "closing.sending": ("结束语发送中", "closing message on its way"),
-    "closing.skipped": ("未设置结束语", "no closing message set"),
+    "closing.sent": ("结束语已发送", "sent"),
+    "closing.failed": ("结束语未送达", "refused"),
+    "closing.expired": ("结束语未能在 20 秒内发出", "not sent within its 20 s"),
+    "closing.unknown": ("结束语是否送达不确定", "outcome unknown"),
+    "closing.sending": ("结束语发送中", "on its way"),
+    "closing.skipped": ("未设置结束语", "none is set"),
     # -- amounts
     "ago.seconds": ("{n} 秒", "{n} s"),
     "ago.minutes": ("{n} 分钟", "{n} min"),
@@ -82,7 +74,7 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "refused.other": (
         "本群没有与我配对。请管理员把 `{chat}` 加入 settings.yaml 的 group.chat_ids，再重启机器人。",
-        "This group is not paired with me. An admin can add `{chat}` to group.chat_ids in settings.yaml and restart me.",
+        "This group is not paired with me. Add `{chat}` to group.chat_ids in settings.yaml and restart me.",
     ),
     "refused.single": (
         "请在配对的客服群里使用命令；单聊只对管理员开放。",
@@ -98,7 +90,8 @@ TEXT: dict[str, tuple[str, str]] = {
     "unknown.help": ("发送 /help 查看全部命令。", "Send /help to see all commands."),
     "usage": ("用法：`{usage}`", "Usage: `{usage}`"),
     "usage.target": (
-        "客户可以写编号（如 `12`）、完整 ID，或 ID 开头至少 4 个字符（如 `wm7l`，须唯一）；也可以引用一条提到该客户的消息。",
+        "客户可以写编号（如 `12`）、完整 ID，或 ID 开头至少 4 个字符（如 `wm7l`，须唯一）；"
+        "也可以引用一条提到该客户的消息。",
         "Name the customer by number (`12`), by full id, or by its first 4 or more characters (`wm7l`, if unique); "
         "or quote a message that names the customer.",
     ),
@@ -179,11 +172,11 @@ TEXT: dict[str, tuple[str, str]] = {
     "state.begun": ("会话 #{number} 开始于 {at}，已 {ago}", "Handoff #{number} began at {at}, {ago} ago"),
     "state.text": ("客户最后一句：{text}", "The customer's last words: {text}"),
     "state.no_answer": (
-        "企业微信没有应答，以下是记录中的状态：",
-        "WeCom does not answer; this is what is on record:",
+        "以下是记录中的情况：",
+        "This is what is on record:",
     ),
     "state.how_to_end": ("结束它：`/end {number}`", "To end it: `/end {number}`"),
-    "state.last": ("上一次：#{number}，{when} 结束（{by}）", "Before: #{number} ended at {when} by {by}"),
+    "state.last": ("上一次：#{number} · {when} 结束：{by}", "Before: #{number}, ended {when} by {by}"),
     # -- list
     "list.title": ("**进行中的会话** {shown}，共 {total}", "**Open sessions** {shown} of {total}"),
     "list.title.waiting": ("**等待回复的会话** {shown}，共 {total}", "**Waiting for an answer** {shown} of {total}"),
@@ -193,14 +186,18 @@ TEXT: dict[str, tuple[str, str]] = {
     "list.none.waiting": ("没有客户在等待回复。", "No customer is waiting for an answer."),
     "list.none.human": ("没有人工接待中的会话。", "No session is with a human."),
     "list.none.queue": ("没有排队中的会话。", "Nobody is in the queue."),
-    "list.no_page": ("没有第 {page} 页，最后一页是第 {pages} 页。", "There is no page {page}; the last is page {pages}."),
-    "list.row": ("> {who} · {status}{servicer} · {clock}", "> {who} · {status}{servicer} · {clock}"),
+    "list.no_page": (
+        "没有第 {page} 页，最后一页是第 {pages} 页。",
+        "There is no page {page}; the last is page {pages}.",
+    ),
+    "list.row": ("> {who} · {servicer}{status} · {clock}", "> {who} · {servicer}{status} · {clock}"),
     "list.waiting": ("等了 {wait}", "waiting {wait}"),
     "list.idle": ("{wait}无动静", "quiet for {wait}"),
     "list.more": ("下一页：`/list {kind}{page}`", "Next: `/list {kind}{page}`"),
     "list.act": ("结束用 `/end 编号`，例如 `/end {number}`", "To end one, use its number: `/end {number}`"),
     # -- end
-    "end.ended": ("✅ 已结束 {who}，用时 {took}。{closing}", "✅ Ended {who} after {took}. {closing}"),
+    "end.ended": ("✅ 已结束 {who}，历时 {took}。{closing}", "✅ Ended {who} after {took}.{closing}"),
+    "end.closing": ("{closing}。", " Closing message: {closing}."),
     "end.new_session": (
         "客户再发消息会开始新会话；若又直接转人工，请管理员把接待方式改为「仅智能助手接待」。",
         "The customer's next message starts a new session. If it lands with a human again, set reception to "
@@ -256,14 +253,17 @@ TEXT: dict[str, tuple[str, str]] = {
     "history.none": ("还没有会话记录。", "There are no handoffs yet."),
     "history.none_of": ("{who} 还没有人工会话记录。", "{who} has not been with a human yet."),
     "history.row": (
-        "> {who} {begun} 开始，历时 {took} · {how}",
-        "> {who} began {begun}, took {took} · {how}",
+        "> {who} {begun} 开始 · {took} · {how}",
+        "> {who} began {begun} · {took} · {how}",
     ),
     "history.reopened": ("（接续 #{number}）", " (re-opened #{number})"),
-    "history.one_row": ("> #{number} {begun} 开始，历时 {took} · {how}", "> #{number} began {begun}, took {took} · {how}"),
-    "history.ended": ("结束：{by}（{via}）{reason}", "ended by {by} ({via}){reason}"),
-    "history.expired": ("结束：{by}", "ended by {by}"),
-    "history.cancelled": ("排队中结束：{by}（{via}）{reason}", "left the queue, ended by {by} ({via}){reason}"),
+    "history.one_row": (
+        "> #{number} {begun} 开始 · {took} · {how}",
+        "> #{number} began {begun} · {took} · {how}",
+    ),
+    "history.ended": ("结束：{by}{via}{reason}", "ended by {by}{via}{reason}"),
+    "history.cancelled": ("排队中结束：{by}{via}{reason}", "ended in the queue by {by}{via}{reason}"),
+    "history.via": ("（{via}）", " ({via})"),
     "history.reason": ("，原因：{reason}", ", reason: {reason}"),
     # -- bot.py end
     "script.title": ("🔧 强制结束客服会话", "🔧 End a customer service session"),
@@ -412,8 +412,8 @@ TEXT: dict[str, tuple[str, str]] = {
     "check.accounts.stray": ("{key} 中的 {account} 不存在", "{key} names {account}, which does not exist"),
     "check.accounts.stray.remedy": ("核对 open_kfid（wk…）", "check the open_kfid (wk…)"),
     "check.servicers.good": (
-        "{account}：{total} 人，{receiving} 人正在接待",
-        "{account}: {receiving} of {total} receiving",
+        "{account}：{total} 人，{receiving} 人正在接待（{names}）",
+        "{account}: {receiving} of {total} receiving ({names})",
     ),
     "check.servicers.none": ("{account}：没有接待人员", "{account}: no servicers"),
     "check.servicers.none.remedy": (
@@ -478,6 +478,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "check.group.good": ("可以连接和订阅", "connects and subscribes"),
     "check.group.running": ("运行中的机器人已连接", "the running bot is connected"),
     "check.group.bad": ("{why}", "{why}"),
+    "check.group.silent": ("{url} 有程序在监听，但没有应答", "something listens at {url} and does not answer"),
     "check.group.bad.remedy": (
         "检查网络，核对 group.aibot 的 bot_id、secret 和 url；同一个机器人只能有一个连接",
         "check the network, and bot_id, secret and url of group.aibot; one bot can have one connection only",

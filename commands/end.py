@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.model import Via
+from bot.model import Handoff, Via
 from bot.registry import Context, Rest, Role, Target, command
 
 
@@ -11,10 +11,18 @@ async def end(ctx: Context, customer: Target, reason: Rest = Rest("")) -> str:  
     """End a session with a human; the customer gets the closing message"""
     named = customer.handoff
     if named is not None and not named.status.is_open:
-        # A number names one stretch. It must not end the customer's next one.
-        who = ctx.say.who(named, named.external_userid, customer.nickname)
-        when = ctx.say.when(named.completed_at or named.requested_at, ctx.now)
-        return ctx.say("end.already", who=who, by=ctx.say.ended_by(named), when=when)
+        return await _over(ctx, customer, named)
     notify = (ctx.message.chat_id, ctx.message.is_group)
     result = await ctx.handoffs.end(customer.key, ctx.operator, Via.COMMAND, reason, notify=notify)
-    return ctx.tell_end(result, customer.nickname)
+    return ctx.tell_end(result, customer)
+
+
+async def _over(ctx: Context, customer: Target, named: Handoff) -> str:
+    """A number names one stretch. It must not end the customer's next one."""
+    who = ctx.say.who(named, named.external_userid, customer.nickname)
+    when = ctx.say.when(named.completed_at or named.requested_at, ctx.now)
+    lines = [ctx.say("end.already", who=who, by=ctx.say.ended_by(named), when=when)]
+    current = await ctx.ledger.open_handoff(named.key)
+    if current is not None:
+        lines.append(ctx.say("end.next", number=current.id))
+    return "\n".join(lines)

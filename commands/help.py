@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.errors import CommandError
-from bot.registry import Command, Context, command
+from bot.registry import Command, Context, Role, command, unknown
 
 
 @command("help", "帮助", "?", anywhere=True)
@@ -13,14 +13,20 @@ async def help_(ctx: Context, name: str = "") -> str:
         return _overview(ctx)
     found = ctx.commands.find(name.lstrip("/"))
     if found is None:
-        raise CommandError(ctx.commands.unknown(name.lstrip("/"), ctx.role, ctx.say), "unknown")
+        raise CommandError(unknown(name.lstrip("/"), ctx.usable(), ctx.say), "unknown")
+    if ctx.role < found.role:
+        needed = ctx.say(f"role.{found.role.value}")
+        raise CommandError(ctx.say("help.not_yours", command=found.name, needed=needed), "forbidden")
     return _one(ctx, found)
 
 
 def _overview(ctx: Context) -> str:
-    rows = [f"> `{each.usage(ctx.say)}` {each.help(ctx.say)}" for each in ctx.commands.allowed(ctx.role)]
+    usable = ctx.usable()
+    rows = [f"> `{each.usage(ctx.say)}` {each.help(ctx.say)}" for each in usable]
     title = ctx.say("help.title", role=ctx.say(f"role.{ctx.role.value}"))
-    return "\n".join([title, *rows, ctx.say("help.foot", bot=ctx.say.bot_name)])
+    elsewhere = not ctx.message.is_group and ctx.role is not Role.ADMIN
+    foot = ctx.say("help.foot", bot=ctx.say.bot_name, example=usable[0].name)
+    return "\n".join([title, *rows, ctx.say("refused.single") if elsewhere else foot])
 
 
 def _one(ctx: Context, found: Command) -> str:

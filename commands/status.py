@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.errors import WeComError
-from bot.model import Handoff, SessionKey
+from bot.model import Handoff, HandoffStatus, SessionKey
 from bot.registry import Context, Target, command
 
 
@@ -50,15 +50,17 @@ async def _health(ctx: Context) -> list[str]:
 
 async def _one(ctx: Context, customer: Target) -> str:
     key = customer.key
-    lines = [f"{ctx.say.who(None, key.external_userid, customer.nickname)}", f"`{key.external_userid}`"]
+    names = {each.open_kfid: each.name for each in await ctx.ledger.counts()}
+    account = ctx.say.plain(names.get(key.open_kfid) or key.open_kfid)
+    lines = [ctx.say.who(None, key.external_userid, customer.nickname), f"`{key.external_userid}` · {account}"]
     try:
         reading = await ctx.handoffs.read_state(key)
     except WeComError as silent:
-        lines += [ctx.say("state.no_answer"), ctx.say.error(silent)]
+        lines += [ctx.say.error(silent), ctx.say("state.no_answer")]
     else:
         lines.append(ctx.say("state.now", state=ctx.say.state(reading.state), number=int(reading.state)))
         if reading.servicer_userid:
-            lines.append(ctx.say("state.servicer", servicer=reading.servicer_userid))
+            lines.append(ctx.say("state.servicer", servicer=ctx.say.plain(reading.servicer_userid)))
     return "\n".join([*lines, *await _on_record(ctx, key)])
 
 
@@ -67,17 +69,19 @@ async def _on_record(ctx: Context, key: SessionKey) -> list[str]:
     if handoff is None:
         return [_before(ctx, each) for each in await ctx.ledger.history(key, 1)]
     begun = ctx.say.when(handoff.requested_at, ctx.now)
-    lines = [
-        ctx.say("state.begun", number=handoff.id, at=begun, ago=ctx.say.lasted(ctx.now - handoff.requested_at)),
-        ctx.say(f"status.{handoff.status}"),
-    ]
-    if handoff.waiting_since is not None:
-        lines.append(ctx.say("state.waiting", wait=ctx.say.lasted(ctx.now - handoff.waiting_since)))
-    else:
-        lines.append(ctx.say("state.answered", ago=ctx.say.lasted(ctx.now - handoff.active_at)))
+    ago = ctx.say.lasted(ctx.now - handoff.requested_at)
+    head = ctx.say("state.begun", number=handoff.id, at=begun, ago=ago)
+    lines = [f"{head} · {ctx.say(f'status.{handoff.status}')}", _clock(ctx, handoff)]
     if handoff.last_text:
         lines.append(ctx.say("state.text", text=ctx.say.plain(handoff.last_text)))
-    return [*lines, ctx.say("state.how_to_end", number=handoff.id)]
+    return [*lines, ctx.say("state.how_to_end", number=handoff.id)] if ctx.may("end") else lines
+
+
+def _clock(ctx: Context, handoff: Handoff) -> str:
+    if handoff.waiting_since is not None:
+        return ctx.say("state.waiting", wait=ctx.say.lasted(ctx.now - handoff.waiting_since))
+    key = "state.answered" if handoff.status is HandoffStatus.IN_PROGRESS else "state.quiet"
+    return ctx.say(key, ago=ctx.say.lasted(ctx.now - handoff.active_at))
 
 
 def _before(ctx: Context, handoff: Handoff) -> str:

@@ -107,7 +107,7 @@ class Ledger:
             unit.save(db, [session], now, keep_ended_text=self._keep_ended_text)
             return result
 
-        return await self._db.write(work, durable=True)
+        return await self._db.write(work)
 
     async def take_ending(self, ending_id: int, now: float, lease: float) -> bool:
         """Claim a pending intention whose lease has run out. False: another has it, or it is settled."""
@@ -154,7 +154,7 @@ class Ledger:
             row = db.execute(f"{_HANDOFF} WHERE id=?", (handoff_id,)).fetchone()
             return Closing(rows.handoff(row), *taken)
 
-        return await self._db.write(work, durable=True)
+        return await self._db.write(work)
 
     async def settle_closing(
         self,

@@ -72,6 +72,7 @@ def m002_ledger(db: Database) -> None:
         f"CREATE INDEX handoffs_open_customer ON handoffs (external_userid) WHERE status IN {OPEN}",
         f"""CREATE INDEX handoffs_waiting ON handoffs (coalesce(waiting_since, 9e99), requested_at)
             WHERE status IN {OPEN}""",
+        f"""CREATE INDEX handoffs_counts ON handoffs (open_kfid, status, waiting_since) WHERE status IN {OPEN}""",
         f"CREATE INDEX handoffs_load ON handoffs (servicer_userid) WHERE status IN {OPEN}",
         "CREATE INDEX handoffs_customer ON handoffs (external_userid, id)",
         "CREATE INDEX handoffs_completed ON handoffs (completed_at) WHERE completed_at IS NOT NULL",
@@ -88,7 +89,8 @@ def m002_ledger(db: Database) -> None:
             id INTEGER PRIMARY KEY AUTOINCREMENT, handoff_id INTEGER NOT NULL, open_kfid TEXT NOT NULL,
             external_userid TEXT NOT NULL, operator_type TEXT NOT NULL, operator_id TEXT NOT NULL, via TEXT NOT NULL,
             reason TEXT NOT NULL, state TEXT NOT NULL, requested_at REAL NOT NULL, attempts INTEGER NOT NULL,
-            overtaken INTEGER NOT NULL DEFAULT 0, lease_until REAL NOT NULL, settled_at REAL, errcode INTEGER, outcome TEXT, chat_id TEXT, is_group INTEGER
+            overtaken INTEGER NOT NULL DEFAULT 0,
+            lease_until REAL NOT NULL, settled_at REAL, errcode INTEGER, outcome TEXT, chat_id TEXT, is_group INTEGER
         )""",
         "CREATE UNIQUE INDEX endings_one_pending ON endings (handoff_id) WHERE state = 'pending'",
         # state: pending, sending, sent, failed, expired, unknown. One per handoff, whatever way it ended.

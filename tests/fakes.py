@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from typing import Any
 
 from bot.errors import CardRefused, ChannelError, RateLimited, SyncTokenExpired, WeComError, WeComUnavailable
@@ -79,7 +80,7 @@ def unavailable(*, sent: bool = True) -> WeComUnavailable:
     return WeComUnavailable("/cgi-bin/kf/test", "no answer", sent=sent)
 
 
-Hook = Callable[[], Awaitable[None] | None]
+Hook = Callable[[], Any]
 
 
 def raising(error: Exception) -> Hook:
@@ -172,7 +173,7 @@ class FakeKf:
     async def _hook(self, name: str, when: str) -> None:
         hooks = self._hooks.get((name, when))
         waiting = hooks.pop(0)() if hooks else None
-        if waiting is not None:
+        if isawaitable(waiting):
             await waiting
 
     # -- what people do

@@ -26,6 +26,14 @@ FRESH_SECONDS = 600.0
 _AES_KEY = re.compile(r"[A-Za-z0-9+/]{43}")
 _DIGITS = re.compile(r"[0-9]{1,12}")
 
+# The envelope as WeCom writes it, read without an XML parser, which is a quarter of what a callback costs. Whatever
+# does not look exactly so goes the long way, and means the same there.
+_ENVELOPE = re.compile(
+    rb"<xml>[ \t\r\n]*(?:<(ToUserName|AgentID)><!\[CDATA\[[\w-]*\]\]></\1>[ \t\r\n]*)*"
+    rb"<Encrypt><!\[CDATA\[([A-Za-z0-9+/=]+)\]\]></Encrypt>[ \t\r\n]*"
+    rb"(?:<(ToUserName|AgentID)><!\[CDATA\[[\w-]*\]\]></\3>[ \t\r\n]*)*</xml>[ \t\r\n]*"
+)
+
 
 # What wechatpy's decrypt raises on junk: bad base64, a length that is no multiple of 16, text that is no UTF-8 (all
 # ValueError), too short a content, none at all.
@@ -94,6 +102,8 @@ def _check_fresh(timestamp: str, now: float) -> None:
 
 def _encrypted(body: bytes) -> str:
     """The text of `Encrypt`. Only UTF-8 is read: expat follows UTF-16 by itself, which hides a DOCTYPE."""
+    if usual := _ENVELOPE.fullmatch(body):
+        return usual[2].decode()
     if b"<!DOCTYPE" in body:
         raise CallbackRejected("doctype")
     if b"\0" in body:

@@ -106,8 +106,8 @@ _VERIFY_ZH = "管理后台 → 我的企业 完成企业认证"
 _VERIFY_EN = "verify the company: admin console → 我的企业 (My company)"
 _WAIT_ZH = "等客户再次发消息"
 _WAIT_EN = "wait until the customer writes again"
-_OTHER_SERVICER_ZH = "用 /servicers 查看，换一位正在接待的人员"
-_OTHER_SERVICER_EN = "choose another from /servicers, one who is receiving"
+_OTHER_SERVICER_ZH = "换一位正在接待的人员，python bot.py check 会列出"
+_OTHER_SERVICER_EN = "choose another who is receiving; python bot.py check lists them"
 
 MEANINGS: dict[int, Meaning] = {
     UNAVAILABLE: Meaning(
@@ -252,8 +252,8 @@ MEANINGS: dict[int, Meaning] = {
     95014: Meaning(
         "该成员不是这个客服账号的接待人员，或未激活企业微信",
         "this member is no servicer of the account, or has not activated WeCom",
-        f"用 /servicers 核对接待人员的 userid；{_BY_HAND_ZH}",
-        f"check the servicer's userid with /servicers; {_BY_HAND_EN}",
+        f"在管理后台核对接待人员的 userid；{_BY_HAND_ZH}",
+        f"check the servicer's userid in the console; {_BY_HAND_EN}",
     ),
     95015: Meaning(
         "管理后台已配置专属服务",

@@ -82,12 +82,12 @@ async def test_two_people_ending_at_once_make_one_end(running: Stage) -> None:
     running.sandbox.group_message("wrTESTGROUP", "LiNa", f"@kfbot /end {number}")
     running.sandbox.group_message("wrTESTGROUP", "ChenJing", f"@kfbot /end {number}")
 
-    answers = []
-    for _ in range(2):
-        said = await running.sandbox.wait_for_group_message(lambda message: message.source == "bot", after=mark)
-        answers.append(said.text)
-        mark = said.n
+    def both() -> list[str]:
+        said = [each for each in running.sandbox.group_messages("wrTESTGROUP") if each.n > mark]
+        answers = [each.text for each in said if each.source == "bot"]
+        return answers if len(answers) == 2 else []
 
+    answers = await running.sandbox.changes.until(both, 10)
     assert sorted(answer[0] for answer in answers) == ["ℹ", "✅"]
     assert len(running.moves()) == 1
     events = await running.bot.core.ledger.events(number)

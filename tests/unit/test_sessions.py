@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -587,16 +588,14 @@ def test_status_moves_only_along_the_table(steps: list[Step]) -> None:
         for handoff in life.handoffs:
             path = [data.get("status") or STATUS_OF.get(type_) for n, type_, data in life.log if n == handoff.id]
             told = [HandoffStatus(status) for status in path if status]
-            for old, new in zip(told, told[1:], strict=False):
+            for old, new in pairwise(told):
                 assert new is old or new in STATUS_MOVES[old]
             assert told[-1] is handoff.status
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.lists(STEP, max_size=25), STATES)
-def test_a_reading_is_the_truth_whatever_came_before(
-    steps: list[Step], reading: StateReading
-) -> None:
+def test_a_reading_is_the_truth_whatever_came_before(steps: list[Step], reading: StateReading) -> None:
     life = lived(steps)
     life.session.ending = None
     life.read(reading, T + 1000)

@@ -1,7 +1,8 @@
-"""A group with everything behind it but the network: the real dispatch, domain and database, and a WeCom of one dict."""
+"""A group with everything behind it but the network: the real dispatch, domain and database, a WeCom of one dict."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ ANN, ANNA = "wm7lKAAnnaaaaaaaaaaaaaaaaaaaOUPw", "wm7lKBAnnaaaaaaaaaaaaaaaaaaaXYZ
 BOB = "wmQ4Bob-_00000000000000000000002"
 CHAT = "wrTESTGROUP"
 NOW = 1_795_000_000.0
+MSGIDS = itertools.count(1)
 
 
 @dataclass
@@ -145,7 +147,6 @@ class Room:
     desk: Desk
     dispatch: Dispatch
     problems: list[str]
-    asked: int = 0
 
     async def ask(
         self,
@@ -157,10 +158,9 @@ class Room:
         quote: str = "",
         msgid: str = "",
     ) -> str:
-        self.asked += 1
         before = len(self.channel.said)
         message = GroupMessage(
-            "fake", msgid or f"m{self.asked}", userid if single else chat, not single, userid, text, quote
+            "fake", msgid or f"m{next(MSGIDS)}", userid if single else chat, not single, userid, text, quote
         )
         await self.dispatch.handle(message)
         return "\n".join(self.channel.said[before:])
@@ -173,7 +173,9 @@ class Room:
 
         def begin(session: Session) -> Handoff:
             customer_wrote(session, at, "在吗", at)
-            return open_handoff(session, HandoffStatus.ACCEPTED, servicer, at, Via.EVENT)
+            handoff = open_handoff(session, HandoffStatus.ACCEPTED, servicer, at, Via.EVENT)
+            handoff.last_text = "在吗"
+            return handoff
 
         handoff = await self.ledger.change(key, begin, at)
         self.kf.states[key] = StateReading(ServiceState.HUMAN, servicer)

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.errors import StorageError
-from bot.model import Handoff, KfAccount, KfItem, SessionKey, SyncPage
-from bot.ports import AccountState, Committed
-from bot.sessions import Session, follow
+from bot.model import Handoff, KfAccount, KfItem, ServiceState, SessionKey, StateReading, SyncPage
+from bot.ports import AccountCounts, AccountState, Committed
+from bot.sessions import Session, follow, state_read
 from storage.database import Database
 from storage.ledger import Ledger
 from storage.sync_store import SyncStore
@@ -54,7 +54,9 @@ async def rows(database: Database, sql: str) -> list[tuple[Any, ...]]:
     return await database.read(lambda db: db.execute(sql).fetchall())
 
 
-async def test_items_what_they_change_and_the_cursor_are_written_together(sync_store: SyncStore, ledger: Ledger) -> None:
+async def test_items_what_they_change_and_the_cursor_are_written_together(
+    sync_store: SyncStore, ledger: Ledger
+) -> None:
     await sync_store.begin(KF, NOW)
     committed = await commit(sync_store, page(item("1", text="在吗"), change("2", 1)))
     assert [each.msgid for each in committed.fresh] == ["1", "2"]
@@ -102,7 +104,9 @@ async def test_items_are_taken_in_the_order_they_came(sync_store: SyncStore) -> 
 
 async def test_types_nobody_knows_are_kept(sync_store: SyncStore, database: Database) -> None:
     strange = item("1", msgtype="hologram", raw={"msgtype": "hologram"})
-    await commit(sync_store, page(strange, item("2", 4, customer="", msgtype="event", event_type="new", event={"a": 1})))
+    await commit(
+        sync_store, page(strange, item("2", 4, customer="", msgtype="event", event_type="new", event={"a": 1}))
+    )
     assert await rows(database, "SELECT msgtype, event_type, body FROM items ORDER BY msgid") == [
         ("hologram", "", None),
         ("event", "new", '{"a":1}'),
@@ -195,6 +199,21 @@ async def test_accounts_are_known_by_name_and_never_forgotten(sync_store: SyncSt
     await sync_store.know_accounts([KfAccount(KF, "售前"), KfAccount(KF2)])
     await sync_store.know_accounts([KfAccount(KF, ""), KfAccount(KF2, "售后")])
     assert [(each.open_kfid, each.name) for each in await sync_store.accounts()] == [(KF, "售前"), (KF2, "售后")]
+
+
+async def test_open_handoffs_are_counted_by_account_and_state(sync_store: SyncStore, ledger: Ledger) -> None:
+    await sync_store.know_accounts([KfAccount(KF, "售前"), KfAccount(KF2, "售后")])
+    await commit(sync_store, page(change("1", 1), change("2", 1, customer=BOB), item("3", at=NOW + 9, customer=BOB)))
+
+    def queued(session: Session) -> None:
+        session.last_customer_at = NOW + 4
+        state_read(session, StateReading(ServiceState.QUEUED), NOW + 5)
+
+    await ledger.change(SessionKey(KF, "wmThird"), queued, NOW)
+    assert await ledger.counts() == [
+        AccountCounts(KF, "售前", queued=1, human=2, waiting=2, oldest_wait=NOW + 4),
+        AccountCounts(KF2, "售后", queued=0, human=0, waiting=0, oldest_wait=None),
+    ]
 
 
 async def test_an_accounts_trouble_is_remembered_until_a_page_comes_in(sync_store: SyncStore) -> None:

@@ -1,0 +1,409 @@
+"""What every ledger promises: whole transactions, one owner of an intention, one end of a handoff.
+
+Only the SQLite one for now, on a real file and real threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from bot.errors import StorageError
+from bot.model import EventType, Handoff, HandoffStatus, Operator, OperatorType, SessionKey, StateReading, Via
+from bot.ports import Ledger as Promise
+from bot.sessions import ClosingDraft, Session, customer_wrote, finish, servicer_wrote, state_read
+from storage.database import Database
+from storage.ledger import Ledger
+from tests.fakes import ANN, BOB, HUMAN, KF, KF2, LI, QUEUED, TENANT, WU
+
+NOW = 1_700_000_000.0
+KEY, BOBS = SessionKey(KF, ANN), SessionKey(KF, BOB)
+AGENT, COLLEAGUE = Operator(OperatorType.AGENT, "ZhangSuQuan"), Operator(OperatorType.AGENT, "WangWei")
+LEASE = 15.0
+
+Open = Callable[..., Awaitable[Promise]]
+
+
+@pytest.fixture
+async def open_ledger(tmp_path: Path) -> AsyncIterator[Open]:
+    """Opens the same records again, as another process would."""
+    opened: list[Database] = []
+
+    async def open_ledger(keep_text: str = "last") -> Promise:
+        opened.append(Database(tmp_path / "data" / "kfbot.db"))
+        await opened[-1].open()
+        return Ledger(opened[-1], TENANT, keep_text)
+
+    yield open_ledger
+    for database in opened:
+        await database.close()
+
+
+@pytest.fixture
+async def records(open_ledger: Open) -> Promise:
+    return await open_ledger()
+
+
+def begin(session: Session, at: float = NOW) -> Handoff:
+    servicer_wrote(session, at - 9, LI, at)
+    customer_wrote(session, at - 5, "在吗", at)
+    servicer_wrote(session, at, LI, at)
+    assert session.handoff is not None
+    return session.handoff
+
+
+async def begun(records: Promise, *keys: SessionKey) -> list[int]:
+    return [(await records.change(key, begin, NOW)).id for key in keys]
+
+
+def end(session: Session) -> Handoff:
+    return finish(session, AGENT, Via.COMMAND, NOW + 60, "done")
+
+
+def go_on(session: Session) -> bool:
+    return True
+
+
+async def intend(
+    records: Promise, operator: Operator = AGENT, now: float = NOW, notify: tuple[str, bool] | None = None
+) -> tuple[Handoff | None, object, bool]:
+    return await records.open_ending(KEY, go_on, operator, Via.COMMAND, "why", now, LEASE, notify)
+
+
+# -- sessions
+
+
+async def test_a_session_nobody_has_seen_is_new(records: Promise) -> None:
+    session = await records.session(KEY)
+    assert (session.key, session.state, session.handoff, session.tenant_id) == (KEY, None, None, TENANT)
+
+
+async def test_what_was_decided_is_there_for_the_next_and_for_another_process(
+    records: Promise, open_ledger: Open
+) -> None:
+    await begun(records, KEY)
+    for reader in (records, await open_ledger()):
+        session = await reader.session(KEY)
+        assert session.handoff is not None
+        assert (session.state, session.servicer_userid, session.last_customer_at) == (HUMAN, LI, NOW - 5)
+        assert (session.handoff.status, session.handoff.last_text) == (HandoffStatus.IN_PROGRESS, "在吗")
+        assert session.version > 0
+
+
+async def test_a_decision_that_fails_leaves_nothing(records: Promise) -> None:
+    def fails(session: Session) -> None:
+        begin(session)
+        raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError):
+        await records.change(KEY, fails, NOW)
+    assert (await records.session(KEY)).handoff is None
+    assert await records.history() == []
+
+
+async def test_decisions_of_many_at_once_do_not_lose_each_other(records: Promise, open_ledger: Open) -> None:
+    other = await open_ledger()
+
+    def count(session: Session) -> None:
+        session.version += 1
+
+    await asyncio.gather(*(each.change(KEY, count, NOW) for each in [records, other] * 25))
+    assert (await records.session(KEY)).version == 50
+
+
+async def test_a_session_has_one_open_handoff_at_most(records: Promise) -> None:
+    await begun(records, KEY)
+
+    def another(session: Session) -> None:
+        session.handoff = None
+        begin(session)
+
+    with pytest.raises(StorageError):
+        await records.change(KEY, another, NOW)
+
+
+async def test_a_handoff_ends_once(records: Promise) -> None:
+    await begun(records, KEY)
+    handoff = await records.change(KEY, end, NOW)
+
+    def again(session: Session) -> None:
+        session.log(handoff, EventType.COMPLETED, AGENT, NOW)
+
+    with pytest.raises(StorageError):
+        await records.change(KEY, again, NOW)
+
+
+async def test_an_ended_handoff_gives_its_words_up_and_the_session_back_to_the_assistant(
+    records: Promise, open_ledger: Open
+) -> None:
+    await begun(records, KEY)
+    await records.change(KEY, end, NOW)
+    (handoff,) = await records.history(KEY)
+    assert (handoff.last_text, handoff.ended_by, handoff.reason) == (None, OperatorType.AGENT, "done")
+    keeping = await open_ledger("all")
+    await keeping.change(BOBS, begin, NOW)
+    await keeping.change(BOBS, end, NOW)
+    assert [each.last_text for each in await keeping.history(BOBS)] == ["在吗"]
+
+
+async def test_the_log_tells_what_happened_in_order(records: Promise) -> None:
+    await begun(records, KEY)
+    await records.change(KEY, end, NOW)
+    events = await records.events(1)
+    assert [event.type for event in events] == [
+        EventType.REQUESTED, EventType.ACCEPTED, EventType.PROGRESS, EventType.COMPLETED,
+    ]  # fmt: skip
+    assert events[1].operator == Operator(OperatorType.AGENT, LI)
+    assert events[-1].data == {"endedBy": "AGENT", "via": "command", "status": "COMPLETED", "reason": "done"}
+
+
+# -- intentions to end
+
+
+async def test_an_intention_is_recorded_once(records: Promise, open_ledger: Open) -> None:
+    await begun(records, KEY)
+    handoff, ending, ours = await intend(records)
+    again = await intend(await open_ledger(), COLLEAGUE, NOW + 1)
+    assert handoff is not None
+    assert (handoff.id, ours, again) == (1, True, (handoff, ending, False))
+    assert (await records.session(KEY)).ending == ending
+
+
+async def test_two_at_once_have_one_owner(records: Promise, open_ledger: Open) -> None:
+    await begun(records, KEY)
+    other = await open_ledger()
+    results = await asyncio.gather(*(intend(each) for each in [records, other] * 5))
+    assert sum(ours for _, _, ours in results) == 1
+
+
+async def test_without_a_handoff_there_is_nothing_to_intend(records: Promise) -> None:
+    assert await intend(records) == (None, None, False)
+
+
+async def test_a_handoff_found_on_the_way_is_opened_with_it(records: Promise) -> None:
+    def found(session: Session) -> bool:
+        state_read(session, StateReading(HUMAN, LI), NOW)
+        return True
+
+    handoff, ending, ours = await records.open_ending(KEY, found, AGENT, Via.CLI, "", NOW, LEASE, None)
+    assert handoff is not None
+    assert ending is not None
+    assert (ending.handoff_id, ours, handoff.status) == (handoff.id, True, HandoffStatus.ACCEPTED)
+
+
+async def test_who_decides_not_to_go_on_records_nothing(records: Promise) -> None:
+    await begun(records, KEY)
+    _, ending, ours = await records.open_ending(KEY, lambda session: False, AGENT, Via.CLI, "", NOW, LEASE, None)
+    assert (ending, ours, (await records.session(KEY)).ending) == (None, False, None)
+
+
+async def test_an_intention_left_behind_becomes_the_next_askers(records: Promise) -> None:
+    await begun(records, KEY)
+    _, first, _ = await intend(records)
+    _, second, ours = await intend(records, COLLEAGUE, NOW + LEASE, ("wr1", True))
+    assert ours
+    (pending,) = await records.due_endings(NOW + 2 * LEASE)
+    assert pending.ending == second
+    assert (pending.ending.operator, pending.ending.attempts, pending.chat_id) == (COLLEAGUE, 2, "wr1")
+    assert first != second
+
+
+async def test_what_is_due_is_what_nobody_holds(records: Promise) -> None:
+    await begun(records, KEY)
+    _, ending, _ = await intend(records, notify=("wr1", True))
+    assert await records.due_endings(NOW) == []
+    (pending,) = await records.due_endings(NOW + LEASE)
+    assert (pending.ending, pending.key, pending.chat_id, pending.is_group) == (ending, KEY, "wr1", True)
+    assert await records.take_ending(pending.ending.id, NOW + LEASE, LEASE)
+    assert not await records.take_ending(pending.ending.id, NOW + LEASE, LEASE)
+    assert await records.due_endings(NOW + LEASE) == []
+    await records.release_ending(pending.ending.id, NOW + LEASE + 1, -2)
+    assert len(await records.due_endings(NOW + LEASE + 1)) == 1
+
+
+async def test_words_that_come_in_meanwhile_are_remembered(records: Promise) -> None:
+    await begun(records, KEY)
+    await intend(records)
+    await records.change(KEY, lambda session: customer_wrote(session, NOW + 1, "等等", NOW + 1), NOW + 1)
+    (pending,) = await records.due_endings(NOW + LEASE)
+    assert pending.ending.overtaken
+    ending = (await records.session(KEY)).ending
+    assert ending is not None
+    assert ending.overtaken
+    _, renewed, _ = await intend(records, COLLEAGUE, NOW + LEASE)
+    assert (await records.session(KEY)).ending == renewed
+
+
+@pytest.mark.parametrize("state", ["done", "failed"])
+async def test_a_settled_intention_is_nobodys_any_more(records: Promise, state: str) -> None:
+    await begun(records, KEY)
+    await intend(records)
+    decide = end if state == "done" else (lambda session: session.handoff)
+    await records.settle_ending(KEY, 1, state, "ended", 0, NOW, decide)
+    assert (await records.due_endings(NOW + 99), (await records.session(KEY)).ending) == ([], None)
+    assert not await records.take_ending(1, NOW + 99, LEASE)
+    assert (await records.open_handoff(KEY) is None) == (state == "done")
+
+
+async def test_settling_that_fails_settles_nothing(records: Promise) -> None:
+    await begun(records, KEY)
+    await intend(records)
+
+    def fails(session: Session) -> None:
+        end(session)
+        raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError):
+        await records.settle_ending(KEY, 1, "done", "ended", 0, NOW, fails)
+    assert len(await records.due_endings(NOW + LEASE)) == 1
+    assert await records.open_handoff(KEY) is not None
+
+
+# -- closing messages
+
+
+def end_with(code: str) -> Callable[[Session], Handoff]:
+    def decide(session: Session) -> Handoff:
+        handoff = end(session)
+        session.closings.append(ClosingDraft(handoff, code, NOW + 20))
+        return handoff
+
+    return decide
+
+
+async def test_a_closing_message_is_taken_once(records: Promise, open_ledger: Open) -> None:
+    await begun(records, KEY)
+    await records.change(KEY, end_with("CODE"), NOW)
+    assert await records.due_closings() == [1]
+    other = await open_ledger()
+    taken = await asyncio.gather(*(each.take_closing(1, NOW) for each in [records, other] * 5))
+    (closing,) = [each for each in taken if each is not None]
+    assert (closing.code, closing.expires_at, closing.attempts, closing.handoff.id) == ("CODE", NOW + 20, 1, 1)
+    assert len(closing.msgid) <= 32
+    assert (await records.due_closings(), await records.closing_state(1)) == ([], "sending")
+
+
+async def test_of_two_codes_for_one_handoff_the_first_is_used(records: Promise) -> None:
+    await begun(records, KEY)
+    await records.change(KEY, end_with("FIRST"), NOW)
+
+    def late(session: Session) -> None:
+        handoff = Handoff(1, TENANT, KF, ANN, HandoffStatus.COMPLETED, LI, NOW)
+        session.closings.append(ClosingDraft(handoff, "SECOND", NOW + 30))
+
+    await records.change(KEY, late, NOW)
+    closing = await records.take_closing(1, NOW)
+    assert closing is not None
+    assert closing.code == "FIRST"
+
+
+async def test_a_code_of_a_handoff_that_is_still_open_waits(records: Promise) -> None:
+    """An event brought it while our own end is under way."""
+
+    def early(session: Session) -> None:
+        session.closings.append(ClosingDraft(begin(session), "CODE", NOW + 20))
+
+    await records.change(KEY, early, NOW)
+    assert (await records.due_closings(), await records.take_closing(1, NOW)) == ([], None)
+    await records.change(KEY, end, NOW)
+    assert await records.due_closings() == [1]
+
+
+async def test_an_expired_code_is_marked_so(records: Promise) -> None:
+    await begun(records, KEY)
+    await records.change(KEY, end_with("CODE"), NOW)
+    assert await records.take_closing(1, NOW + 20) is None
+    assert (await records.closing_state(1), await records.due_closings()) == ("expired", [])
+
+
+async def test_how_a_closing_message_went_is_kept_and_logged(records: Promise) -> None:
+    await begun(records, KEY)
+    handoff = await records.change(KEY, end_with("CODE"), NOW)
+    await records.take_closing(1, NOW)
+
+    def log(session: Session) -> None:
+        session.log(handoff, EventType.CLOSING, AGENT, NOW, outcome="sent")
+
+    await records.settle_closing(handoff, "sent", 0, "", log, NOW)
+    assert await records.closing_state(1) == "sent"
+    assert (await records.events(1))[-1].data == {"outcome": "sent"}
+
+
+async def test_what_was_being_sent_at_a_crash_may_be_sent_again(records: Promise) -> None:
+    await begun(records, KEY)
+    await records.change(KEY, end_with("CODE"), NOW)
+    await records.take_closing(1, NOW)
+    await records.recover_closings()
+    closing = await records.take_closing(1, NOW)
+    assert closing is not None
+    assert closing.attempts == 2
+
+
+# -- marks
+
+
+async def test_marks_come_due_oldest_first(records: Promise) -> None:
+    for key, at in ((KEY, NOW + 2), (BOBS, NOW + 1)):
+        await records.change(key, lambda session, at=at: setattr(session, "check_at", at), NOW)  # type: ignore[misc]
+    assert (await records.due_checks(NOW, 10), await records.next_check()) == ([], NOW + 1)
+    assert await records.due_checks(NOW + 2, 10) == [BOBS, KEY]
+    assert await records.due_checks(NOW + 2, 1) == [BOBS]
+
+
+async def test_without_marks_there_is_no_next(records: Promise) -> None:
+    assert await records.next_check() is None
+
+
+# -- questions
+
+
+async def several(records: Promise) -> None:
+    """1: Ann, answered. 2: Bob, waits. 3: Ann in the other account, queued, waits longer. 4: ended."""
+    await begun(records, KEY, BOBS)
+    await records.change(BOBS, lambda session: customer_wrote(session, NOW + 9, "喂", NOW + 9), NOW)
+
+    def queued(session: Session) -> None:
+        customer_wrote(session, NOW + 4, "排队", NOW + 5)
+        state_read(session, StateReading(QUEUED), NOW + 5)
+
+    await records.change(SessionKey(KF2, ANN), queued, NOW)
+    await begun(records, SessionKey(KF2, BOB))
+    await records.change(SessionKey(KF2, BOB), end, NOW)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("", [3, 2, 1]), ("waiting", [3, 2]), ("human", [2, 1]), ("queue", [3])]
+)
+async def test_open_handoffs_are_listed_longest_wait_first(records: Promise, kind: str, expected: list[int]) -> None:
+    await several(records)
+    assert [each.id for each in await records.open_handoffs(kind)] == expected
+    assert [each.id for each in await records.open_handoffs(kind, limit=1, offset=1)] == expected[1:2]
+    assert await records.count_open(kind) == len(expected)
+
+
+async def test_handoffs_are_found_by_number_session_and_prefix(records: Promise) -> None:
+    await several(records)
+    found = await records.handoff(2)
+    assert found is not None
+    assert found.key == BOBS
+    assert await records.open_handoff(BOBS) == found
+    assert (await records.handoff(99), await records.open_handoff(SessionKey(KF2, BOB))) == (None, None)
+    assert [each.id for each in await records.open_by_prefix(ANN[:6])] == [1, 3]
+    assert [each.id for each in await records.open_by_prefix(ANN[:6], limit=1)] == [1]
+    assert await records.open_by_prefix(ANN[:6].upper()) == []
+    assert await records.sessions_by_prefix(BOB) == [SessionKey(KF, BOB), SessionKey(KF2, BOB)]
+
+
+async def test_history_is_newest_first(records: Promise) -> None:
+    await several(records)
+    assert [each.id for each in await records.history(limit=3)] == [4, 3, 2]
+    assert [each.id for each in await records.history(KEY)] == [1]
+
+
+async def test_a_transferred_handoff_belongs_to_the_other(records: Promise) -> None:
+    await begun(records, KEY)
+    await records.change(KEY, lambda session: state_read(session, StateReading(HUMAN, WU), NOW + 1), NOW)
+    assert [each.servicer_userid for each in await records.open_handoffs()] == [WU]

@@ -1,0 +1,207 @@
+"""Marked sessions have their state read, oldest mark first, inside the budget; no mark is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+
+from bot.checks import BATCH, PAUSE_AFTER_LIMIT, RETRY, Checks
+from bot.closing import ClosingMessages
+from bot.errors import CredentialRejected, RateLimited, StorageError, TokenExpired, WeComBusy, WeComError
+from bot.handoffs import Handoffs
+from bot.model import SessionKey
+from bot.sessions import Session
+from storage.ledger import Ledger
+from tests.fakes import ANN, BOB, HUMAN, KF, LI, FakeClock, FakeKf, FakeSleep, raising, unavailable
+
+KEY, BOBS = SessionKey(KF, ANN), SessionKey(KF, BOB)
+
+
+@pytest.fixture
+def turns() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def checks(fake_kf: FakeKf, ledger: Ledger, fake_clock: FakeClock, fake_sleep: FakeSleep, turns: list[float]) -> Checks:
+    async def turn() -> None:
+        turns.append(fake_clock.now())
+
+    handoffs = Handoffs(fake_kf, ledger, fake_clock, ClosingMessages(fake_kf, ledger, fake_clock, {}), fake_sleep)
+    return Checks(ledger, fake_clock, handoffs.read_state, turn, fake_sleep)
+
+
+async def mark(ledger: Ledger, key: SessionKey, at: float) -> None:
+    def decide(session: Session) -> None:
+        session.check_at = at
+
+    await ledger.change(key, decide, at)
+
+
+def with_human(kf: FakeKf, *customers: str) -> None:
+    for customer in customers:
+        kf.customer_writes(KF, customer, "在吗")
+        kf.session_state(KF, customer, HUMAN, LI)
+
+
+async def test_sessions_already_stuck_at_a_first_start_are_found(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock, turns: list[float]
+) -> None:
+    with_human(fake_kf, ANN)
+    fake_kf.customer_writes(KF, BOB, "你好")
+    for key in (KEY, BOBS):
+        await mark(ledger, key, fake_clock.now())
+    await checks.work_off()
+    assert [handoff.external_userid for handoff in await ledger.open_handoffs()] == [ANN]
+    assert len(turns) == 2
+    assert await ledger.due_checks(fake_clock.now(), 10) == []
+
+
+async def test_the_oldest_mark_comes_first(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
+) -> None:
+    await mark(ledger, KEY, fake_clock.now() - 1)
+    await mark(ledger, BOBS, fake_clock.now() - 2)
+    await checks.work_off()
+    assert [call.args[0] for call in fake_kf.called("state")] == [BOBS, KEY]
+
+
+async def test_more_than_a_batch_is_worked_off_in_one_go(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock, turns: list[float]
+) -> None:
+    customers = [f"wm{number:03}" for number in range(BATCH + 5)]
+    for customer in customers:
+        fake_kf.customer_new("", customer)
+        await mark(ledger, SessionKey(KF, customer), fake_clock.now())
+    await checks.work_off()
+    assert len(turns) == len(customers)
+
+
+async def test_a_mark_in_the_future_waits(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
+) -> None:
+    await mark(ledger, KEY, fake_clock.now() + 7)
+    assert (await checks.work_off(), fake_kf.calls) == (7, [])
+    fake_clock.move(7)
+    await checks.work_off()
+    assert fake_kf.names == ["state"]
+
+
+PASSING = [
+    unavailable(),
+    WeComBusy(-1, "busy", "/"),
+    TokenExpired(42001, "expired", "/"),
+    CredentialRejected(60020, "not allow to access from your ip", "/"),
+    RateLimited(45009, "freq", "/"),
+]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: str(error.errcode))
+async def test_trouble_that_is_not_the_sessions_own_keeps_its_mark(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock, error: WeComError
+) -> None:
+    with_human(fake_kf, ANN)
+    await mark(ledger, KEY, fake_clock.now())
+    fake_kf.before("state", raising(error))
+    await checks.work_off()
+    fake_clock.move(RETRY)
+    await checks.work_off()
+    assert await ledger.open_handoff(KEY) is not None
+
+
+@pytest.mark.parametrize("error", [RateLimited(45009, "freq", "/"), CredentialRejected(48002, "forbidden", "/")])
+async def test_a_refusal_of_everything_pauses_everything(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock, error: WeComError
+) -> None:
+    await mark(ledger, KEY, fake_clock.now())
+    fake_kf.before("state", raising(error))
+    assert await checks.work_off() == PAUSE_AFTER_LIMIT
+
+
+async def test_a_customer_wecom_does_not_know_is_not_asked_for_again(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
+) -> None:
+    await mark(ledger, SessionKey(KF, "wmGone"), fake_clock.now())
+    await checks.work_off()
+    fake_clock.move(3600)
+    await checks.work_off()
+    assert len(fake_kf.called("state")) == 1
+
+
+async def running(checks: Checks, until: Callable[[], Awaitable[bool]]) -> None:
+    task = asyncio.create_task(checks.run())
+    async with asyncio.timeout(5):
+        while not await until():
+            assert not task.done()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_it_goes_on_for_ever_and_follows_the_marks(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
+) -> None:
+    with_human(fake_kf, ANN)
+    await mark(ledger, KEY, fake_clock.now() + 40)
+
+    async def found() -> bool:
+        return await ledger.open_handoff(KEY) is not None
+
+    await running(checks, found)
+
+
+@pytest.mark.parametrize("error", [StorageError("busy"), RuntimeError("a bug")])
+async def test_no_trouble_ends_it(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock, error: Exception
+) -> None:
+    with_human(fake_kf, ANN)
+    await mark(ledger, KEY, fake_clock.now())
+    fake_kf.before("state", raising(error))
+
+    async def found() -> bool:
+        return await ledger.open_handoff(KEY) is not None
+
+    await running(checks, found)
+
+
+async def test_it_can_be_woken(checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock) -> None:
+    forever = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        asleep.set()
+        await forever.wait()
+
+    asleep, checks._sleep = asyncio.Event(), sleep
+    with_human(fake_kf, ANN)
+
+    async def found() -> bool:
+        await asleep.wait()
+        if not fake_kf.calls:
+            await mark(ledger, KEY, fake_clock.now())
+            checks.wake()
+        return await ledger.open_handoff(KEY) is not None
+
+    await running(checks, found)
+
+
+async def test_an_answer_overtaken_by_news_is_asked_for_again(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
+) -> None:
+    """The version of the session has moved on while WeCom answered."""
+    with_human(fake_kf, ANN)
+    await mark(ledger, KEY, fake_clock.now())
+
+    async def news() -> None:
+        await ledger.change(KEY, _moved, fake_clock.now())
+
+    fake_kf.after("state", news)
+    await checks.work_off()
+    assert len(fake_kf.called("state")) == 2
+    assert (await ledger.session(KEY)).state is HUMAN
+
+
+def _moved(session: Session) -> None:
+    session.version += 1

@@ -1,0 +1,490 @@
+"""One loop per account: what it asks, when it stops, what it folds, and what survives trouble."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from bot.errors import KfbotError, RateLimited, StorageError, WeComError
+from bot.kf_sync import PAUSE_AFTER_LIMIT, RETRY, RETRY_MOST, TOKEN_LIFE, KfSync, _Line
+from bot.model import HandoffStatus, KfItem, SessionKey, SyncPage
+from bot.ports import AccountState, Committed
+from storage.ledger import Ledger
+from storage.sync_store import SyncStore
+from tests.fakes import ANN, BOB, HUMAN, KF, KF2, LI, FakeClock, FakeKf, FakeSleep, raising, refusal, unavailable
+
+KEY = SessionKey(KF, ANN)
+LIMITED = RateLimited(45009, "api freq out of limit", "/cgi-bin/kf/sync_msg")
+
+
+@dataclass
+class Line:
+    """A KfSync and what it handed on."""
+
+    kf: FakeKf
+    store: SyncStore
+    ledger: Ledger
+    clock: FakeClock
+    sleep: FakeSleep
+    sync: KfSync = field(init=False)
+    committed: list[Committed] = field(default_factory=list)
+    observed: dict[str, int] = field(default_factory=dict)
+    turns: int = 0
+
+    async def follow(self, committed: Committed) -> None:
+        self.committed.append(committed)
+
+    async def turn(self) -> None:
+        """Every third call without a token costs a minute."""
+        self.turns += 1
+        if self.turns % 3 == 0:
+            self.clock.move(60)
+
+    def observe(self, what: str, count: int) -> None:
+        self.observed[what] = self.observed.get(what, 0) + count
+
+    async def idle(self) -> None:
+        """Until no loop runs."""
+        await asyncio.gather(*(line.task for line in self.sync._lines.values() if line.task), return_exceptions=True)
+
+    async def account(self) -> AccountState:
+        return next(each for each in await self.store.accounts() if each.open_kfid == KF)
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """(cursor, token) of each call."""
+        return [(call.args[1], call.args[2]) for call in self.kf.called("sync")]
+
+    @property
+    def texts(self) -> list[str]:
+        return [item.text for page in self.committed for item in page.fresh]
+
+
+@pytest.fixture
+async def line(
+    fake_kf: FakeKf, sync_store: SyncStore, ledger: Ledger, fake_clock: FakeClock, fake_sleep: FakeSleep
+) -> AsyncIterator[Line]:
+    line = Line(fake_kf, sync_store, ledger, fake_clock, fake_sleep)
+    line.sync = KfSync(
+        fake_kf, sync_store, fake_clock, line.follow, line.turn, keep_text=True, sleep=fake_sleep, observe=line.observe
+    )
+    yield line
+    await line.sync.stop()
+
+
+async def warm(line: Line) -> None:
+    """Has started long ago and read everything."""
+    await line.sync.sync(KF)
+    line.committed.clear()
+    line.kf.calls.clear()
+    line.turns = 0
+    line.clock.move(1)
+
+
+def words(*texts: str, cursor: str, has_more: bool = False) -> SyncPage:
+    items = [KfItem(f"m-{text}", KF, ANN, 1_700_000_001, 3, "text", text=text) for text in texts]
+    return SyncPage(items, cursor, has_more)
+
+
+# -- paging
+
+
+async def test_it_pages_until_there_is_no_more(line: Line) -> None:
+    line.kf.page = 2
+    await warm(line)
+    for number in range(5):
+        line.kf.customer_writes(KF, ANN, str(number))
+    await line.sync.sync(KF)
+    assert line.texts == ["0", "1", "2", "3", "4"]
+    assert len(line.asked) == 3
+    await line.sync.sync(KF)
+    assert line.asked[-1][0] == (await line.account()).cursor
+
+
+async def test_an_empty_page_may_still_say_that_there_is_more(line: Line) -> None:
+    await warm(line)
+    line.kf.pages(SyncPage([], "C1", True), words("在吗", cursor="C2", has_more=True), SyncPage([], "C3", False))
+    await line.sync.sync(KF)
+    assert (line.texts, (await line.account()).cursor) == (["在吗"], "C3")
+
+
+@pytest.mark.parametrize("stuck", ["", "C1"])
+async def test_a_cursor_that_does_not_move_stops_the_loop_with_an_error(line: Line, stuck: str) -> None:
+    line.kf.pages(words("一", cursor="C1", has_more=True), words("二", cursor=stuck, has_more=True))
+    with pytest.raises(KfbotError, match="does not move"):
+        await line.sync.sync(KF)
+    assert [item.text for page in line.committed for item in page.fresh] == ["一", "二"]
+    assert (await line.account()).cursor == "C1"
+
+
+async def test_the_same_page_again_brings_nothing_new(line: Line) -> None:
+    await warm(line)
+    line.kf.pages(words("在吗", cursor="C1", has_more=True), words("在吗", cursor="C2"))
+    await line.sync.sync(KF)
+    assert (line.texts, line.observed["items"]) == (["在吗"], 1)
+
+
+async def test_what_cannot_be_read_is_counted(line: Line) -> None:
+    line.kf.pages(SyncPage([], "C1", False, [({"msgid": "1"}, "no msgtype")]))
+    await line.sync.sync(KF)
+    assert line.observed["parked"] == 1
+
+
+async def test_a_page_that_cannot_be_written_moves_no_cursor(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    line.kf.page = 1
+    await warm(line)
+    before = (await line.account()).cursor
+    for number in range(3):
+        line.kf.customer_writes(KF, ANN, str(number))
+
+    async def full(*args: Any) -> Committed:
+        raise StorageError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(line.store, "commit", full)
+        with pytest.raises(StorageError):
+            await line.sync.sync(KF)
+    assert (await line.account()).cursor == before
+    await line.sync.sync(KF)
+    assert line.texts == ["0", "1", "2"]
+
+
+async def test_a_page_before_the_failing_one_is_kept(line: Line) -> None:
+    line.kf.page = 1
+    await warm(line)
+    line.kf.customer_writes(KF, ANN, "一")
+    line.kf.customer_writes(KF, ANN, "二")
+    line.kf.before("sync", lambda: None, raising(unavailable()))
+    with pytest.raises(WeComError):
+        await line.sync.sync(KF)
+    assert line.texts == ["一"]
+    await line.sync.sync(KF)
+    assert line.texts == ["一", "二"]
+
+
+async def test_each_page_is_handed_on_once_even_if_that_fails(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    line.kf.page = 1
+    await warm(line)
+    line.kf.customer_writes(KF, ANN, "一")
+    line.kf.customer_writes(KF, ANN, "二")
+    seen: list[str] = []
+
+    async def failing(committed: Committed) -> None:
+        seen.extend(item.text for item in committed.fresh)
+        raise StorageError("busy")
+
+    line.sync._follow = failing
+    with pytest.raises(StorageError):
+        await line.sync.sync(KF)
+    assert seen == ["一"]
+
+
+async def test_trouble_of_what_follows_does_not_stop_the_stream(line: Line) -> None:
+    await warm(line)
+    line.kf.customer_writes(KF, ANN, "一")
+
+    async def failing(committed: Committed) -> None:
+        raise refusal(48002)
+
+    line.sync._follow = failing
+    await line.sync.sync(KF)
+    assert (await line.account()).error is None
+
+
+# -- tokens
+
+
+async def test_the_callbacks_token_is_used_for_every_page_while_it_lives(line: Line) -> None:
+    line.kf.page = 1
+    await warm(line)
+    for number in range(3):
+        line.kf.customer_writes(KF, ANN, str(number))
+    token = line.kf.sync_token(KF)
+    line.sync.wake(KF, token)
+    await line.idle()
+    assert [used for _, used in line.asked] == [token] * 3
+    line.clock.move(TOKEN_LIFE)
+    line.sync.wake(KF)
+    await line.idle()
+    assert line.asked[-1][1] == ""
+
+
+async def test_a_token_wecom_does_not_take_falls_back_to_none(line: Line) -> None:
+    await warm(line)
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.sync.wake(KF, "ENC of yesterday")
+    await line.idle()
+    assert (line.asked[-1][1], line.texts, line.turns) == ("", ["在吗"], 1)
+    line.sync.wake(KF)
+    await line.idle()
+    assert [token for _, token in line.asked] == ["ENC of yesterday", "", ""]
+
+
+async def test_a_newer_token_is_better_than_none(line: Line) -> None:
+    await warm(line)
+    fresh = line.kf.sync_token(KF)
+    line.kf.before("sync", lambda: line.sync.wake(KF, fresh))
+    line.sync.wake(KF, "ENC of yesterday")
+    await line.idle()
+    assert [token for _, token in line.asked] == ["ENC of yesterday", fresh, fresh]
+
+
+async def test_calls_without_a_token_take_turns(line: Line) -> None:
+    """FakeKf refuses the eleventh of a minute."""
+    line.kf.page = 1
+    for number in range(30):
+        line.kf.customer_writes(KF, ANN, str(number))
+    line.sync.wake(KF)
+    await line.idle()
+    assert line.turns == len(line.asked) == 30
+    assert "failed" not in line.observed
+
+
+async def test_accounts_have_their_own_tokens_and_cursors(line: Line) -> None:
+    await warm(line)
+    line.kf.customer_writes(KF, ANN, "一")
+    line.kf.customer_writes(KF2, BOB, "二")
+    tokens = {account: line.kf.sync_token(account) for account in (KF, KF2)}
+    for account, token in tokens.items():
+        line.sync.wake(account, token)
+    await line.idle()
+    assert {(call.args[0], call.args[2]) for call in line.kf.called("sync")} == set(tokens.items())
+    assert sorted(line.texts) == ["一", "二"]
+
+
+# -- folding
+
+
+def hang(line: Line) -> tuple[asyncio.Event, asyncio.Event]:
+    """The next call of sync hangs: (it does, let it go)."""
+    reached, go = asyncio.Event(), asyncio.Event()
+
+    async def hook() -> None:
+        reached.set()
+        await go.wait()
+
+    line.kf.before("sync", hook)
+    return reached, go
+
+
+async def test_any_number_of_triggers_is_one_running_and_one_waiting(line: Line) -> None:
+    await warm(line)
+    reached, go = hang(line)
+    for _ in range(5):
+        line.sync.wake(KF)
+    await reached.wait()
+    for _ in range(50):
+        line.sync.wake(KF)
+    go.set()
+    await line.idle()
+    assert len(line.asked) == 2
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_trigger_at_the_very_end_of_a_run_is_not_lost(line: Line, steps: int) -> None:
+    """Whatever turn of the loop it comes in."""
+    await warm(line)
+
+    async def late(committed: Committed) -> None:
+        line.committed.append(committed)
+        if len(line.committed) == 1:
+            asyncio.get_running_loop().call_soon(news, steps)
+
+    def news(left: int) -> None:
+        if left:
+            asyncio.get_running_loop().call_soon(news, left - 1)
+        else:
+            line.kf.customer_writes(KF, ANN, "在吗")
+            line.sync.wake(KF)
+            told.set()
+
+    told = asyncio.Event()
+    line.sync._follow = late
+    line.sync.wake(KF)
+    await told.wait()
+    await line.idle()
+    assert line.texts == ["在吗"]
+
+
+async def test_two_accounts_do_not_wait_for_each_other(line: Line) -> None:
+    await warm(line)
+    reached, go = hang(line)
+    line.sync.wake(KF)
+    await reached.wait()
+    line.kf.customer_writes(KF2, BOB, "二")
+    line.sync.wake(KF2)
+    await line.sync._lines[KF2].task  # type: ignore[misc]
+    assert (await line.store.accounts())[1].synced_at is not None
+    go.set()
+
+
+# -- trouble
+
+
+async def test_a_failure_is_remembered_and_tried_again_with_growing_pauses(line: Line) -> None:
+    await warm(line)
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.kf.before("sync", *[raising(unavailable())] * 8)
+    line.sync.wake(KF)
+    await line.idle()
+    assert line.sleep.slept == [min(RETRY * 2**number, RETRY_MOST) for number in range(8)]
+    assert (line.texts, line.observed["failed"], (await line.account()).error) == (["在吗"], 8, None)
+
+
+async def test_an_accounts_trouble_can_be_read(line: Line) -> None:
+    await warm(line)
+    await line.sync._failed(_Line(KF), refusal(95012))
+    assert "95012" in ((await line.account()).error or "")
+
+
+async def test_a_hit_limit_costs_its_minute(line: Line) -> None:
+    await warm(line)
+    line.kf.before("sync", raising(LIMITED))
+    line.sync.wake(KF)
+    await line.idle()
+    assert line.sleep.slept == [PAUSE_AFTER_LIMIT]
+
+
+async def test_a_fresh_token_ends_the_pause(line: Line) -> None:
+    await warm(line)
+    asleep, forever = asyncio.Event(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        asleep.set()
+        await forever.wait()
+
+    line.sync._sleep = sleep
+    line.kf.before("sync", raising(LIMITED))
+    line.sync.wake(KF)
+    await asleep.wait()
+    line.sync.wake(KF)
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.sync.wake(KF, line.kf.sync_token(KF))
+    await line.idle()
+    assert line.texts == ["在吗"]
+
+
+async def test_even_a_fault_of_ours_does_not_end_the_loop(
+    line: Line, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await warm(line)
+    line.kf.before("sync", raising(RuntimeError("a bug")))
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.sync.wake(KF)
+    await line.idle()
+    assert line.texts == ["在吗"]
+    assert any(record.exc_info for record in caplog.records)
+
+
+async def test_stop_finishes_the_transaction_under_way(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    line.kf.page = 1
+    await warm(line)
+    line.kf.customer_writes(KF, ANN, "一")
+    line.kf.customer_writes(KF, ANN, "二")
+    begun, go, commit = asyncio.Event(), asyncio.Event(), line.store.commit
+
+    async def slow(*args: Any) -> Committed:
+        begun.set()
+        await go.wait()
+        return await commit(*args)
+
+    monkeypatch.setattr(line.store, "commit", slow)
+    line.sync.wake(KF)
+    await begun.wait()
+    stopping = asyncio.create_task(line.sync.stop())
+    await asyncio.sleep(0)
+    go.set()
+    await stopping
+    assert line.texts == ["一"]
+    line.sync.wake(KF)
+    task = line.sync._lines[KF].task
+    assert task is not None
+    assert task.done()
+
+
+# -- first start
+
+
+def before_the_start(line: Line) -> None:
+    """Ann is with Li since an hour, Bob was, and has been ended; then the bot starts."""
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.kf.servicer_takes(KF, ANN, LI)
+    line.kf.customer_writes(KF, BOB, "你好")
+    line.kf.servicer_takes(KF, BOB, LI)
+    line.kf.servicer_ends(KF, BOB)
+    line.clock.move(3600)
+
+
+async def test_a_first_start_reads_history_and_marks_whom_to_look_at(line: Line) -> None:
+    before_the_start(line)
+    await line.sync.sync(KF)
+    assert await line.ledger.history() == []
+    assert sorted(key.external_userid for key in await line.ledger.due_checks(line.clock.now(), 10)) == [ANN, BOB]
+    assert line.committed[-1] == Committed([], [], 0)
+    assert (await line.account()).cold is False
+
+
+async def test_what_is_younger_than_the_start_is_acted_on_at_once(line: Line) -> None:
+    line.kf.page = 1
+    before_the_start(line)
+    line.clock.time = float(int(line.clock.time))
+    line.kf.before("sync", lambda: line.kf.servicer_writes(KF, ANN, LI, "您好"))
+    await line.sync.sync(KF)
+    handoff = await line.ledger.open_handoff(KEY)
+    assert handoff is not None
+    assert handoff.status is HandoffStatus.IN_PROGRESS
+
+
+async def test_a_crash_in_the_middle_of_history_does_not_turn_the_rest_into_news(line: Line) -> None:
+    line.kf.page = 2
+    before_the_start(line)
+    line.kf.before("sync", lambda: None, raising(unavailable()))
+    with pytest.raises(WeComError):
+        await line.sync.sync(KF)
+    assert (await line.account()).cold is True
+    line.clock.move(600)
+    await line.sync.sync(KF)
+    assert await line.ledger.history() == []
+    assert len(await line.ledger.due_checks(line.clock.now(), 10)) == 2
+
+
+@pytest.mark.parametrize("lost", ["by us", "by WeCom"])
+async def test_a_lost_cursor_is_a_first_start_again(line: Line, lost: str) -> None:
+    await warm(line)
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.kf.session_state(KF, ANN, HUMAN, LI)
+    line.clock.move(3600)
+    if lost == "by us":
+        await line.store.lose_cursor(KF)
+    else:
+        line.kf.before("sync", raising(refusal(40058)))
+    line.sync.wake(KF)
+    await line.idle()
+    assert line.asked[-1][0] == ""
+    assert await line.ledger.history() == []
+    assert await line.ledger.due_checks(line.clock.now(), 10) == [KEY]
+
+
+async def test_a_refused_parameter_without_cursor_is_only_an_error(line: Line) -> None:
+    line.kf.before("sync", raising(refusal(40058)))
+    with pytest.raises(WeComError):
+        await line.sync.sync(KF)
+    assert (await line.account()).live_from is not None
+
+
+async def test_after_history_even_a_wecom_that_is_behind_brings_news(line: Line) -> None:
+    await warm(line)
+    line.kf.ahead = -30
+    line.kf.servicer_writes(KF, ANN, LI, "您好")
+    await line.sync.sync(KF)
+    assert await line.ledger.open_handoff(KEY) is not None
+
+
+async def test_all_accounts_can_be_woken(line: Line) -> None:
+    line.sync.wake_all([KF, KF2])
+    await line.idle()
+    assert [call.args[0] for call in line.kf.called("sync")] == [KF, KF2]

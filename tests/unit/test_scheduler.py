@@ -1,0 +1,93 @@
+"""Periodic jobs: what fails says so and comes again, nothing runs beside itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.scheduler import Job, Scheduler
+
+
+class Seen(list[tuple[str, str]]):
+    def observe(self, job: str, outcome: str) -> None:
+        self.append((job, outcome))
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+async def test_a_job_that_fails_says_so_and_runs_again(seen: Seen, caplog: pytest.LogCaptureFixture) -> None:
+    failures = [RuntimeError("first time")]
+
+    async def work() -> None:
+        if failures:
+            raise failures.pop()
+
+    job = Job("work", 60.0, work)
+    scheduler = Scheduler([job], seen.observe)
+    await scheduler.run(job)
+    await scheduler.run(job)
+    assert seen == [("work", "failed"), ("work", "ok")]
+    assert "job failed | job=work" in caplog.text and "first time" in caplog.text
+
+
+async def test_a_job_never_runs_beside_itself(seen: Seen) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        assert not begun.is_set()
+        begun.set()
+        await go_on.wait()
+
+    async def other() -> None:
+        """Quick"""
+
+    jobs = [Job("slow", 60.0, slow), Job("other", 60.0, other)]
+    scheduler = Scheduler(jobs, seen.observe)
+    first = asyncio.create_task(scheduler.run(jobs[0]))
+    await begun.wait()
+    await scheduler.run(jobs[0])
+    await scheduler.run(jobs[1])
+    assert seen == [("slow", "skipped"), ("other", "ok")]
+    go_on.set()
+    await first
+    begun.clear()
+    await scheduler.run(jobs[0])
+    assert seen[2:] == [("slow", "ok"), ("slow", "ok")]
+
+
+async def test_a_job_cut_off_at_the_stop_may_run_in_the_next_life(seen: Seen) -> None:
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    job = Job("forever", 60.0, forever)
+    scheduler = Scheduler([job], seen.observe)
+    for _ in range(2):
+        task = asyncio.create_task(scheduler.run(job))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert seen == []
+
+
+async def test_the_timer_runs_jobs_again_after_a_failure(seen: Seen) -> None:
+    """The one test on real time: two periods of the shortest kind."""
+    twice = asyncio.Event()
+
+    async def work() -> None:
+        if len(seen) >= 1:
+            twice.set()
+        raise RuntimeError("each time")
+
+    scheduler = Scheduler([Job("work", 0.01, work)], seen.observe)
+    scheduler.start()
+    async with asyncio.timeout(10):
+        await twice.wait()
+    scheduler.stop()
+    scheduler.stop()
+    await asyncio.sleep(0)
+    assert seen[0] == ("work", "failed")
