@@ -99,7 +99,7 @@ async def _serve(port: int) -> None:
     from bench.bots import AES_KEY, CALLBACK_TOKEN
     from bench.wecom import CORP
     from bot import server
-    from bot.app import SystemClock
+    from bot.core import SystemClock
     from bot.kf_sync import KfSync
     from bot.metrics import Metrics
     from bot.wecom.crypto import CallbackCrypto

@@ -77,7 +77,7 @@ def measure(folder: str, port: int, first: int) -> None:
 
 
 async def _subject(path: Path, port: int, first: int) -> float:
-    from bot.app import SystemClock
+    from bot.core import SystemClock
     from bot.http import Http
     from bot.kf_sync import KfSync
     from bot.ports import Committed

@@ -7,7 +7,6 @@ import contextlib
 import gc
 import logging
 import signal
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,33 +20,22 @@ from bot.channels.aibot import AibotChannel
 from bot.channels.posting import PostJson
 from bot.channels.webhook import WebhookChannel
 from bot.checks import Checks
-from bot.closing import ClosingMessages
+from bot.core import Core
 from bot.desk import Desk
 from bot.discovery import discover
 from bot.dispatch import Access, Dispatch
 from bot.ending import EndResult
 from bot.errors import ChannelError, KfbotError, SettingsError, StorageError, WeComError
-from bot.handoffs import Handoffs
-from bot.http import Http
 from bot.kf_sync import KfSync
-from bot.metrics import Metrics
-from bot.model import CardTap, OperatorType
+from bot.model import CardTap
 from bot.names import Names
-from bot.ports import Clock, PendingEnding
+from bot.ports import PendingEnding
 from bot.registry import Command, Registry
 from bot.replies import end_result
 from bot.scheduler import Job, Scheduler
 from bot.settings import Settings
-from bot.wecom.client import KfClient
 from bot.wecom.crypto import CallbackCrypto
-from bot.wecom.errcodes import meaning_of
 from bot.window import Window
-from bot.wording import Words
-from storage.chats import Chats
-from storage.database import Database
-from storage.ledger import Ledger
-from storage.people import People
-from storage.sync_store import SyncStore
 
 log = logging.getLogger("kfbot.app")
 
@@ -56,50 +44,6 @@ STATE_READS = (600, 60.0)  # of 10,000 a minute that WeCom grants a corp
 SETTLE_EVERY = 2.0
 ACCOUNTS_EVERY = 300.0
 DRAIN = 8.0  # seconds that work under way may take at stop
-
-
-class SystemClock:
-    def now(self) -> float:
-        return time.time()
-
-
-class Core:
-    """Storage, WeCom and the domain: what the CLI needs, and what the running bot stands on."""
-
-    def __init__(self, settings: Settings, clock: Clock | None = None, metrics: Metrics | None = None) -> None:
-        self.settings = settings
-        self.clock = clock or SystemClock()
-        self.metrics = metrics or Metrics()
-        self.say = Words(settings.lang, settings.group.aibot.name, meaning_of)
-        self.http = Http()
-        wecom = settings.wecom
-        self.kf = KfClient(
-            self.http,
-            wecom.corp_id,
-            wecom.secret.get_secret_value(),
-            wecom.api_base,
-            observe=self.metrics.observe_call,
-        )
-        self.database = Database(settings.storage.path)
-        keep = settings.storage.keep_text
-        self.ledger = Ledger(self.database, wecom.corp_id, keep)
-        self.sync_store = SyncStore(self.database, wecom.corp_id, keep)
-        self.people, self.chats = People(self.database), Chats(self.database)
-        closing = settings.customer.closing
-        texts = {
-            OperatorType.USER: closing.user,
-            OperatorType.AGENT: closing.agent,
-            OperatorType.SYSTEM: closing.system,
-        }
-        self.closings = ClosingMessages(self.kf, self.ledger, self.clock, texts)
-        self.handoffs = Handoffs(self.kf, self.ledger, self.clock, self.closings)
-
-    async def open(self) -> None:
-        await self.database.open()
-
-    async def close(self) -> None:
-        await self.http.close()
-        await self.database.close()
 
 
 class App:

@@ -24,8 +24,8 @@ import click
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from bot import log
-from bot.app import Core
 from bot.channels.aibot import AibotChannel
+from bot.core import Core
 from bot.errors import KfbotError, WeComError, WeComUnavailable
 from bot.http import decode
 from bot.model import CardTap, GroupMessage, KfAccount

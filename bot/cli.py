@@ -63,7 +63,8 @@ def run(path: Path) -> None:
     import asyncio
 
     from bot import log
-    from bot.app import App, Core
+    from bot.app import App
+    from bot.core import Core
     from bot.settings import secrets_of
 
     app = App(Core(settings))  # before the log: what it finds wrong with the settings must leave nothing behind
@@ -144,7 +145,8 @@ def status(path: Path, as_json: bool) -> None:
 
 
 def _load(path: Path, *, for_run: bool = False) -> Settings:
-    from bot.settings import load, missing_for_run
+    from bot.settings import missing_for_run
+    from bot.settings_file import load
 
     settings = load(path)
     problems = missing_for_run(settings) if for_run else []

@@ -13,9 +13,11 @@ from typing import Any
 import click
 
 from bot import log
-from bot.app import App, Core
+from bot.app import App
+from bot.core import Core
 from bot.sandbox import Sandbox, SandboxConfig, settings_for
-from bot.settings import Settings, load, secrets_of
+from bot.settings import Settings, secrets_of
+from bot.settings_file import load
 
 HOST = "127.0.0.1"
 

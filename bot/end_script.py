@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from bot import log
-from bot.app import Core
+from bot.core import Core
 from bot.ending import EndResult, Move, Outcome, StateRead
 from bot.errors import KfbotError, WeComError, WeComUnavailable
 from bot.locate import locate

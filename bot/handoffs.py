@@ -90,6 +90,10 @@ class Handoffs:
             return await self._end(attempt)
         except WeComError as failed:  # of a first reading: nothing is recorded yet
             return self._result(attempt, Outcome.FAILED, error=failed)
+        except asyncio.CancelledError:
+            if attempt.ending is not None:  # no need for anybody to wait for our lease
+                await asyncio.shield(self._ledger.release_ending(attempt.ending.id, self._clock.now(), 0))
+            raise
 
     async def settle_pending(self, tell: Told) -> None:
         """Close intentions that a crash, a time-out or another process left behind; `tell` hears of each outcome."""

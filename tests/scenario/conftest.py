@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from bot.app import App, Core
+from bot.app import App
+from bot.core import Core
 from bot.model import Handoff, SessionKey
 from bot.sandbox import Sandbox, SandboxConfig
 from bot.settings import Settings

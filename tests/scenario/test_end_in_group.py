@@ -183,7 +183,11 @@ async def test_a_quoted_message_names_the_customer(running: Stage) -> None:
     await running.ask("/list")
     status = running.sandbox.mark
     await running.ask("/status wmQ4")
-    quoted = next(said for said in reversed(running.sandbox.group_messages("wrTESTGROUP")) if said.n > status and said.source == "bot")
+    quoted = next(
+        said
+        for said in reversed(running.sandbox.group_messages("wrTESTGROUP"))
+        if said.n > status and said.source == "bot"
+    )
     answer = await running.ask("/end 谢谢", quote=quoted.id)
     assert answer.startswith("✅") and "Bob" in answer
     assert running.sandbox.session(KF, ANN).state == 3

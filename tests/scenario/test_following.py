@@ -139,5 +139,3 @@ async def _status(stage: Stage, status: HandoffStatus) -> bool:
 
 async def _served_by(stage: Stage, userid: str) -> bool:
     return (await stage.open_handoff()).servicer_userid == userid
-
-

@@ -14,8 +14,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bot import check
-from bot.app import Core
 from bot.check import CHECKS, Bench, Check, Echo, Finding
+from bot.core import Core
 from bot.errors import WeComError, WeComUnavailable
 from bot.http import Http
 from bot.settings import Settings

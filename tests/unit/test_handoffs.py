@@ -155,7 +155,8 @@ async def hanging(bot: Bot, name: str, when: str) -> AsyncIterator[asyncio.Event
 
 
 async def crash(bot: Bot, name: str, when: str, run: Callable[[], Awaitable[object]]) -> None:
-    """The process dies while a call is under way."""
+    """The process dies while a call is under way, and puts nothing in order."""
+    setattr(bot.ledger, "release_ending", _dead)  # noqa: B010  mypy would not have it assigned
     async with hanging(bot, name, when) as reached:
         task = asyncio.ensure_future(run())
         await reached.wait()
@@ -164,6 +165,10 @@ async def crash(bot: Bot, name: str, when: str, run: Callable[[], Awaitable[obje
             other.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def _dead(*args: object) -> None:
+    """What a dead process does not do any more."""
 
 
 # -- the plain case
@@ -439,6 +444,20 @@ async def test_a_slow_goodbye_does_not_make_a_known_end_unknown(start: StartBot)
         assert (result.outcome, result.closing) == (Outcome.ENDED, "sending")
     await asyncio.gather(*bot.handoffs._sending)
     assert bot.goodbyes == ["客服已结束对话"]
+
+
+async def test_a_caller_who_is_stopped_leaves_the_rest_to_the_next_run(bot: Bot) -> None:
+    """The script's own time is over, or the bot stops: nobody need wait for the lease."""
+    async with hanging(bot, "trans", "before") as reached:
+        task = asyncio.create_task(bot.end())
+        await reached.wait()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    assert task.cancelled()
+    bot.clock.move(1)
+    await bot.handoffs.settle_pending(bot._tell)
+    assert [result.outcome for _, result in bot.told] == [Outcome.ENDED]
 
 
 async def test_while_wecom_stays_down_the_intention_waits(bot: Bot) -> None:

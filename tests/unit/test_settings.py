@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bot.errors import SettingsError
-from bot.settings import Rule, Settings, load, missing_for_run, secrets_of
+from bot.settings import Rule, Settings, missing_for_run, secrets_of
+from bot.settings_file import load
 
 KEY = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"
 DAY = 86400.0
