@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from math import inf
 
 from bot.checks import Checks
 from bot.closing import ClosingMessages
@@ -15,6 +16,7 @@ from bot.errors import KfbotError
 from bot.model import KfItem
 from bot.names import Names
 from bot.ports import Clock, Committed, People
+from bot.sessions import RECHECK
 
 log = logging.getLogger("kfbot.aftermath")
 
@@ -29,7 +31,8 @@ class Aftermath:
         """Start what the page asks for, and return."""
         if any(session.closings for session in committed.sessions):
             self._spawn(self._closings.send_all)
-        if not committed.fresh or any(session.check_at is not None for session in committed.sessions):
+        soon = self._clock.now() + RECHECK
+        if not committed.fresh or any((session.check_at or inf) <= soon for session in committed.sessions):
             self._checks.wake()
         arrived = [session.external_userid for session in committed.sessions if session.handoff and session.handoffs]
         self._names.want(arrived)

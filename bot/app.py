@@ -27,11 +27,12 @@ from bot.dispatch import Access, Dispatch
 from bot.ending import EndResult
 from bot.errors import ChannelError, KfbotError, SettingsError, StorageError, WeComError
 from bot.kf_sync import KfSync
+from bot.locate import locate
 from bot.model import CardTap
 from bot.names import Names
 from bot.ports import PendingEnding
 from bot.registry import Command, Registry
-from bot.replies import end_result
+from bot.replies import end_result_later
 from bot.scheduler import Job, Scheduler
 from bot.settings import Settings
 from bot.wecom.crypto import CallbackCrypto
@@ -72,12 +73,7 @@ class App:
         self.accounts: list[str] = []
         self._hooks = server.Hooks(self._wake, self._accounts_changed, self.readiness)
         callback = server.CallbackRoute(_crypto(settings), self._hooks, core.clock, core.metrics)
-        self._runner = web.AppRunner(
-            server.build(callback, self._hooks, core.metrics),
-            access_log=None,
-            handle_signals=False,
-            keepalive_timeout=server.SLOW_CLIENT,
-        )
+        self._runner = server.runner(server.build(callback, self._hooks, core.metrics))
         self.scheduler = Scheduler(self._jobs(), core.metrics.observe_job)
 
     # -- life
@@ -96,7 +92,8 @@ class App:
         self.scheduler.start()
         self._spawn("checks", self.checks.run)
         self._spawn("names", self.names.run)
-        self._spawn("settle", self._settle_once)
+        self._spawn("settle", self._settle)
+        self._spawn("lost commands", self.dispatch.own_up)
         self._spawn("accounts", self._find_accounts)
         # What start-up built lives as long as the process: a full collection need not walk it, 50 ms at a time.
         gc.collect()
@@ -222,9 +219,6 @@ class App:
         await self.core.handoffs.settle_pending(self._tell)
         await self.core.closings.send_all()
 
-    async def _settle_once(self) -> None:
-        await self._settle()
-
     async def _refresh_accounts(self) -> None:
         """Which accounts to watch, with their names and servicers. What WeCom does not say now, it said before."""
         wanted = self.core.settings.kf.accounts
@@ -265,7 +259,9 @@ class App:
         if not pending.chat_id or self.channel is None:
             return
         names = await self.core.people.nicknames([pending.key.external_userid])
-        text = end_result(self.core.say, result, names.get(pending.key.external_userid, ""), self.core.clock.now())
+        text = end_result_later(
+            self.core.say, result, names.get(pending.key.external_userid, ""), self.core.clock.now()
+        )
         try:
             await self.channel.send(pending.chat_id, pending.is_group, text)
         except ChannelError as undelivered:
@@ -291,6 +287,7 @@ class App:
             desk=self.desk,
             paired=paired,
             observe=core.metrics.observe_command,
+            locate=lambda customer: locate(core.kf, core.ledger, customer),
         )
 
     def _spawn(self, name: str, run: Callable[[], Awaitable[None]]) -> None:

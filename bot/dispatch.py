@@ -14,13 +14,14 @@ from bot.errors import ChannelError, CommandError, WeComError
 from bot.handoffs import Handoffs
 from bot.model import GroupMessage, Operator, OperatorType, SessionKey
 from bot.parsing import CommandLine, parse_command
-from bot.ports import Chats, Clock, GroupChannel, Ledger, People
+from bot.ports import Chats, Clock, GroupChannel, Ledger, LostCommand, People
 from bot.registry import Command, Context, Desk, Parameter, Registry, Rest, Role, Target, unknown
 from bot.targets import Targets
 from bot.wording import Words
 
 log = logging.getLogger("kfbot.dispatch")
 LONGEST_LOGGED = 200
+ANSWERABLE = 600.0  # seconds after which nobody waits for an answer any more
 MOST_NAMED = 10  # people in "who may"
 BEFORE_PAIRING = frozenset({"bind", "whoami"})  # all that a group can do that is not paired
 
@@ -71,10 +72,27 @@ class Dispatch:
     observe: Callable[[str, str, float], None] = lambda command, outcome, seconds: None
     paired: set[str] = field(default_factory=set)
     locate: Callable[[str], Awaitable[list[SessionKey]]] | None = None
+    _lost: list[LostCommand] = field(default_factory=list)
 
     async def start(self) -> None:
-        """Take up the groups paired in earlier lives; `paired` is shared with whoever pairs."""
+        """Take up the groups paired in earlier lives (`paired` is shared with whoever pairs) and what they left undone.
+
+        To be called before the channel can bring a message.
+        """
         self.paired.update(await self.chats.paired())
+        self._lost = await self.chats.lost(self.clock.now() - ANSWERABLE)
+
+    async def own_up(self) -> None:
+        """Tell who waits for an answer that an earlier process took with it. Nothing is run again by itself."""
+        for lost in self._lost:
+            await self.chats.settle(lost.id, "lost", 0.0)
+            if self.channel is None or (lost.is_group and lost.chat_id not in self.paired):
+                continue
+            try:
+                text = self.say("command.lost", text=self.say.plain(lost.text))
+                await self.channel.send(lost.chat_id, lost.is_group, text)
+            except ChannelError as undelivered:
+                log.warning("lost command not told | chat=%s %s", lost.chat_id, undelivered)
 
     async def handle(self, message: GroupMessage) -> None:
         """Everything may arrive twice: a msgid is worked on once, across restarts."""

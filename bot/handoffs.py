@@ -77,17 +77,19 @@ class Handoffs:
         via: Via,
         reason: str = "",
         *,
+        handoff_id: int | None = None,
         notify: tuple[str, bool] | None = None,
         watch: Watch = _unwatched,
     ) -> EndResult:
         """End a session. Never raises WeComError: what WeCom refuses is in the result.
 
-        Idempotent: an ended session is `ALREADY`. `notify` (chat id, is group): where to tell an outcome that is not
+        Idempotent: an ended session is `ALREADY`. `handoff_id` names the one stretch that is meant, as a number or an
+        old card does: when it is over, that is the answer, and the customer's next one is left alone. `notify` (chat id, is group): where to tell an outcome that is not
         known before the caller's time is up. `watch` sees each step as it happens.
         """
         attempt = _Attempt(key, operator, via, reason, notify, watch, self._deadline())
         try:
-            return await self._end(attempt)
+            return await self._end(attempt, handoff_id)
         except WeComError as failed:  # of a first reading: nothing is recorded yet
             return self._result(attempt, Outcome.FAILED, error=failed)
         except asyncio.CancelledError:
@@ -105,13 +107,17 @@ class Handoffs:
 
     # -- one end
 
-    async def _end(self, attempt: _Attempt) -> EndResult:
+    async def _end(self, attempt: _Attempt, meant: int | None) -> EndResult:
         for _ in range(2):
-            version = (await self._ledger.session(attempt.key)).version
+            session = await self._ledger.session(attempt.key)
+            if meant is not None and (session.handoff is None or session.handoff.id != meant):
+                attempt.handoff = await self._ledger.handoff(meant)
+                return self._result(attempt, Outcome.ALREADY)
+            version = session.version
             attempt.see(await self._in_time(attempt, self._kf.state(attempt.key)))
             if not has_human(attempt.before.state):
                 return await self._nothing_to_end(attempt, version)
-            attempt.handoff, ending, ours = await self._record(attempt, version)
+            attempt.handoff, ending, ours = await self._record(attempt, version, meant)
             if ending is None:
                 continue  # news changed it between the reading and the record: look again
             if not ours:
@@ -120,14 +126,18 @@ class Handoffs:
             return await self._carry_out(attempt)
         return self._result(attempt, Outcome.FAILED)
 
-    async def _record(self, attempt: _Attempt, version: int) -> tuple[Handoff | None, Ending | None, bool]:
+    async def _record(
+        self, attempt: _Attempt, version: int, meant: int | None
+    ) -> tuple[Handoff | None, Ending | None, bool]:
         now = self._clock.now()
 
         def decide(session: Session) -> bool:
             if session.version != version:
                 return False  # this may be another stretch than the one that was read
             state_read(session, attempt.before, now)
-            if session.handoff is not None and session.ending is None:
+            if session.handoff is None or meant not in (None, session.handoff.id):
+                return False
+            if session.ending is None:
                 data = {"via": attempt.via, **({"reason": attempt.reason} if attempt.reason else {})}
                 session.log(session.handoff, EventType.ENDING, attempt.operator, now, **data)
             return True

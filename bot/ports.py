@@ -239,6 +239,16 @@ class People(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class LostCommand:
+    """A command that was being worked on when its process died."""
+
+    id: int
+    chat_id: str
+    is_group: bool
+    text: str
+
+
 class Chats(Protocol):
     """Paired groups, and every group message once. See storage/chats.py."""
 
@@ -246,5 +256,6 @@ class Chats(Protocol):
     async def pair(self, chat_id: str, userid: str, now: float) -> None: ...
     async def claim(self, message: GroupMessage | CardTap, command: str, text: str, now: float) -> int | None: ...
     async def settle(self, command_id: int, outcome: str, seconds: float, incident: str = "") -> None: ...
+    async def lost(self, since: float) -> list[LostCommand]: ...
     async def recall(self, key: str) -> str: ...
     async def keep(self, facts: Iterable[tuple[str, str]]) -> None: ...

@@ -125,6 +125,11 @@ TEXT: dict[str, tuple[str, str]] = {
         "`{word}` 和引用的消息说的不是同一位客户，未执行任何操作。请只写一个。",
         "`{word}` is not the customer of the quoted message, so nothing was done. Please name only one.",
     ),
+    "command.lost": (
+        "我在处理 `{text}` 时重启了，不确定是否完成。请用 /status 核对，需要的话再发一次。",
+        "I restarted while working on `{text}` and cannot tell whether it was done. Check with /status and, if need "
+        "be, send it again.",
+    ),
     "incident": (
         "❌ 内部错误，可能没有完成，请用 /status 核对。事件编号 `{incident}`，详情见日志。",
         "❌ Something went wrong inside and this may not be done; check with /status. "

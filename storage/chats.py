@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from bot.model import CardTap, GroupMessage
+from bot.ports import LostCommand
 from storage.database import Database
 
 
@@ -49,6 +50,16 @@ class Chats:
     async def settle(self, command_id: int, outcome: str, seconds: float, incident: str = "") -> None:
         sql = "UPDATE commands SET outcome=?, seconds=?, incident=? WHERE id=?"
         await self._db.write(lambda db: db.execute(sql, (outcome, seconds, incident or None, command_id)))
+
+    async def lost(self, since: float) -> list[LostCommand]:
+        """Commands without an outcome: a process died over them. Older ones than `since` are settled in silence."""
+
+        def work(db: sqlite3.Connection) -> list[LostCommand]:
+            db.execute("UPDATE commands SET outcome='lost' WHERE outcome IS NULL AND at < ?", (since,))
+            sql = "SELECT id, chat_id, is_group, text FROM commands WHERE outcome IS NULL ORDER BY id"
+            return [LostCommand(id_, chat, bool(group), text) for id_, chat, group, text in db.execute(sql)]
+
+        return await self._db.write(work)
 
     async def recall(self, key: str) -> str:
         """A small fact kept across restarts; empty when unknown."""

@@ -129,5 +129,6 @@ def m004_chats(db: Database) -> None:
             at REAL NOT NULL, outcome TEXT, seconds REAL, incident TEXT
         )""",
         "CREATE UNIQUE INDEX commands_once ON commands (channel, msgid)",
+        "CREATE INDEX commands_unsettled ON commands (id) WHERE outcome IS NULL",
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     )

@@ -150,7 +150,7 @@ def _message(req_id: str, body: dict[str, Any], bot_name: str) -> Inbound:
         chat_id=chat_id,
         is_group=is_group,
         userid=userid,
-        text=strip_mention(text, bot_name) if is_group else text.strip(),
+        text=strip_mention(text, bot_name) if is_group or text.lstrip()[:1] in ("@", "＠") else text.strip(),
         quote=_quote(_dict(body.get("quote"))),
         reply_to=req_id,
         response_url=_url(body.get("response_url")),

@@ -60,7 +60,7 @@ class Stage:
     async def until(self, true: Callable[[], Awaitable[Any]]) -> Any:
         """Wait for the bot's record to catch up; it has no event to wait for from outside."""
         async with asyncio.timeout(PATIENCE):
-            while not (found := await true()):
+            while not (found := await true()):  # noqa: ASYNC110  there is nothing to wait for but time
                 await asyncio.sleep(0.01)
         return found
 

@@ -85,6 +85,11 @@ async def test_a_mark_wakes_the_state_reads(aftermath: Aftermath, spy: Spy) -> N
     assert spy.woken == 1
 
 
+async def test_a_mark_of_the_day_after_tomorrow_wakes_nobody(aftermath: Aftermath, spy: Spy) -> None:
+    await aftermath.follow(page(TAKEN))
+    assert spy.woken == 0
+
+
 async def test_the_end_of_history_wakes_them_too(aftermath: Aftermath, spy: Spy) -> None:
     await aftermath.follow(Committed([], [], 0))
     assert spy.woken == 1

@@ -261,6 +261,23 @@ async def test_with_the_assistant_there_is_nothing_to_end(bot: Bot) -> None:
     assert len(bot.kf.called("trans")) == 1
 
 
+async def test_a_number_names_one_stretch_and_never_ends_the_next(bot: Bot) -> None:
+    assert (await bot.end(handoff_id=1)).outcome is Outcome.ENDED
+    bot.kf.session_state(KF, ANN, HUMAN, LI)
+    await bot.handoffs.read_state(KEY)
+    result = await bot.end(COLLEAGUE, handoff_id=1)
+    assert (result.outcome, result.handoff.id if result.handoff else 0) == (Outcome.ALREADY, 1)
+    assert (bot.state, len(bot.kf.called("trans"))) == (StateReading(HUMAN, LI), 1)
+
+
+async def test_a_stretch_found_over_while_the_next_has_begun_is_over(bot: Bot) -> None:
+    """The reading itself shows that the named one has ended: no human gives back to the queue."""
+    bot.kf.session_state(KF, ANN, QUEUED)
+    result = await bot.end(handoff_id=1)
+    assert (result.outcome, result.handoff.status if result.handoff else "") == (Outcome.ALREADY, "COMPLETED")
+    assert (bot.state.state, bot.kf.called("trans")) == (QUEUED, [])
+
+
 # -- refusals
 
 

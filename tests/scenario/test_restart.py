@@ -1,0 +1,58 @@
+"""What a bot that died left behind is taken up by the next one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bot.model import GroupMessage
+from tests.scenario.conftest import ANN, CHAT, KF, Stage
+
+
+async def test_a_command_is_not_run_again_after_a_restart(stage: Stage) -> None:
+    await stage.start()
+    await stage.ask("/status")
+    message = stage.sandbox.group_messages(CHAT)[0]
+    await stage.stop()
+    await stage.start()
+    again = GroupMessage("aibot", message.id, CHAT, True, "LiNa", "/status")
+    mark = stage.sandbox.mark
+    await stage.bot.dispatch.handle(again)
+    assert stage.sandbox.mark == mark
+
+
+async def test_a_command_cut_off_by_a_crash_is_owned_up_to(stage: Stage) -> None:
+    await stage.start()
+    await stage.ask("/status")
+    lost = GroupMessage("aibot", "m-lost", CHAT, True, "LiNa", "/end wm7l")
+    await stage.bot.core.chats.claim(lost, "end", lost.text, stage.bot.core.clock.now())
+    await stage.stop()
+
+    mark = stage.sandbox.mark
+    await stage.start()
+
+    said = await stage.sandbox.wait_for_group_message(lambda said: "重启" in said.text, 10, mark)
+    assert "/end wm7l" in said.text
+    await stage.stop()
+    mark = stage.sandbox.mark
+    await stage.start()
+    await stage.ask("/whoami")
+    assert not [each for each in stage.sandbox.group_messages(CHAT) if each.n > mark and "重启" in each.text]
+
+
+async def test_the_handoff_survives_and_ends_after_a_restart(stage: Stage) -> None:
+    await stage.start()
+    stage.sandbox.customer_writes(KF, ANN, "在吗")
+    stage.sandbox.servicer_takes(KF, ANN, "ZhangSuQuan")
+    number = (await stage.open_handoff()).id
+    await stage.stop()
+    await stage.start()
+    assert (await stage.ask(f"/end {number}")).startswith("✅")
+
+
+async def test_stopping_is_quick_and_leaves_nothing_running(stage: Stage) -> None:
+    await stage.start()
+    before = asyncio.current_task()
+    async with asyncio.timeout(5):
+        await stage.stop()
+    ours = [task for task in asyncio.all_tasks() if task is not before and "sandbox" not in repr(task.get_coro())]
+    assert not [task for task in ours if "bot/" in repr(task.get_coro())]
