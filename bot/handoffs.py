@@ -84,8 +84,9 @@ class Handoffs:
         """End a session. Never raises WeComError: what WeCom refuses is in the result.
 
         Idempotent: an ended session is `ALREADY`. `handoff_id` names the one stretch that is meant, as a number or an
-        old card does: when it is over, that is the answer, and the customer's next one is left alone. `notify` (chat id, is group): where to tell an outcome that is not
-        known before the caller's time is up. `watch` sees each step as it happens.
+        old card does: when it is over, that is the answer, and the customer's next one is left alone. `notify` (chat
+        id, is group): where to tell an outcome that is not known before the caller's time is up. `watch` sees each
+        step as it happens.
         """
         attempt = _Attempt(key, operator, via, reason, notify, watch, self._deadline())
         try:
@@ -172,6 +173,7 @@ class Handoffs:
             attempt.code, attempt.moved_at = code, self._clock.now()
         except WeComError as refused:
             move = Move(servicer, error=refused)
+            attempt.lost |= isinstance(refused, WeComUnavailable) and refused.sent
         attempt.watch(move)
         return move
 
@@ -209,12 +211,13 @@ class Handoffs:
             """The handoff, and whether the end is ours."""
             if session.handoff is None or session.handoff.id != ending.handoff_id:
                 return None, False  # settled by younger news
-            if verdict is Verdict.ENDED and (attempt.moved_at or session.handoff.via != Via.CLIENT):
-                return snapshot(_finish_ours(session, attempt, now)), True
+            ours = verdict is Verdict.ENDED or (over and attempt.lost)
+            if ours and (attempt.moved_at or session.handoff.via != Via.CLIENT):
+                return _finish_ours(session, attempt, now), True
             if over:
-                return snapshot(_finish_theirs(session, now)), False
+                return _finish_theirs(session, now), False
             _log_failure(session, session.handoff, attempt, move, now)
-            return snapshot(session.handoff), False
+            return session.handoff, False
 
         attempt.handoff, ours = await self._ledger.settle_ending(
             attempt.key, ending.id, "done" if over else "failed", verdict.value, move.errcode, now, decide
@@ -275,7 +278,7 @@ class Handoffs:
     async def _resume(self, ending: Ending, key: SessionKey) -> EndResult | None:
         """None: WeCom does not answer, it stays pending."""
         attempt = _Attempt(key, ending.operator, Via(ending.via), ending.reason, None, _unwatched, self._deadline())
-        attempt.ending = ending
+        attempt.ending, attempt.lost = ending, True
         try:
             attempt.see(await self._in_time(attempt, self._kf.state(key)))
         except WeComError as failed:
@@ -364,6 +367,7 @@ class _Attempt:
         self.handoff: Handoff | None = None
         self.ending: Ending | None = None
         self.code, self.moved_at = "", 0.0
+        self.lost = False  # a move went unanswered: an end that shows later may be its effect
 
     def see(self, reading: StateReading) -> None:
         self.before = reading

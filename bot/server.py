@@ -75,7 +75,7 @@ class CallbackRoute:
             self._outcomes["accounts"].inc()
         else:
             self._outcomes["foreign"].inc()
-        return web.Response(text="success")
+        return web.Response(body=b"success", content_type="text/plain")
 
     def _ready(self) -> CallbackCrypto:
         if self._crypto is None:
@@ -157,6 +157,8 @@ async def _bounded(request: web.Request) -> bytes:
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise CallbackRejected("too_large", 413)
     try:
+        if request.content.is_eof():  # all of it came with the head, as WeCom's do
+            return await request.read()
         async with asyncio.timeout(SLOW_CLIENT):
             return await request.read()
     except web.HTTPRequestEntityTooLarge:

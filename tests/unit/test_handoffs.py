@@ -395,6 +395,18 @@ async def test_a_time_out_is_unknown_until_read_back(bot: Bot, when: str) -> Non
     assert (await bot.types()).count(EventType.COMPLETED) == 1
 
 
+async def test_a_move_that_takes_effect_after_its_time_out_is_still_ours(bot: Bot) -> None:
+    bot.kf.before("trans", raising(unavailable()), lambda: bot.kf.session_state(KF, ANN, ENDED))
+    result = await bot.end()
+    assert (result.outcome, (await bot.handoff()).operator_id) == (Outcome.ENDED, AGENT.id)
+
+
+async def test_a_move_that_takes_effect_while_it_is_resumed_is_still_ours(bot: Bot) -> None:
+    await left_pending(bot)
+    bot.kf.before("trans", lambda: bot.kf.session_state(KF, ANN, ENDED))
+    assert [result.outcome for result in await bot.settle()] == [Outcome.ENDED]
+
+
 async def test_a_read_back_that_fails_does_not_make_an_ok_unknown(bot: Bot) -> None:
     bot.kf.before("state", lambda: None, raising(unavailable()))
     result = await bot.end()
