@@ -114,7 +114,7 @@ async def _serve(port: int) -> None:
     hooks = server.Hooks(sync.wake, lambda: None, readiness)
     route = server.CallbackRoute(CallbackCrypto(CALLBACK_TOKEN, AES_KEY, CORP), hooks, clock, metrics)
     app = server.build(route, hooks, metrics)
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=server.SLOW_CLIENT)
+    runner = server.runner(app)
     await runner.setup()
     await web.TCPSite(runner, HOST, port).start()
     await asyncio.Event().wait()
@@ -126,7 +126,7 @@ class _Still:
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"{name} is not what this bench measures")
 
-    async def begin(self, open_kfid: str, now: float) -> Any:
+    async def begin(self, open_kfid: str, now: float, token: str = "", token_at: float = 0.0) -> Any:
         from bot.ports import AccountState
 
         return AccountState(open_kfid, "", "0", 0.0, False, None, None)

@@ -40,6 +40,7 @@ class _Line:
     wanted: int = 0
     token: str = ""
     token_at: float = 0.0
+    recalled: bool = False  # the token an earlier process left has been looked for, once
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -134,9 +135,13 @@ class KfSync:
 
     async def sync(self, open_kfid: str, line: _Line | None = None) -> None:
         """Read to the end. Raises WeComError, StorageError, or KfbotError for a cursor that does not move."""
-        account = await self._store.begin(open_kfid, self._clock.now())
+        line = line or _Line(open_kfid)
+        account = await self._store.begin(open_kfid, self._clock.now(), line.token, line.token_at)
+        if not line.token and not line.recalled:
+            line.token, line.token_at = account.token, account.token_at
+        line.recalled = True
         try:
-            await self._read_on(line or _Line(open_kfid), account)
+            await self._read_on(line, account)
         except WeComError as refused:
             if account.cursor and refused.errcode == INVALID_PARAMETER:
                 log.error("WeCom does not know the cursor, starting afresh | account=%s", open_kfid)

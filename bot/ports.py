@@ -133,7 +133,10 @@ class AccountCounts:
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """`live_from`: items sent before it are history. `cold`: history has not been read to its end yet."""
+    """`live_from`: items sent before it are history. `cold`: history has not been read to its end yet.
+
+    `token`: the newest sync token of a callback, received at `token_at`; empty before the first.
+    """
 
     open_kfid: str
     name: str
@@ -142,6 +145,8 @@ class AccountState:
     cold: bool
     synced_at: float | None
     error: str | None
+    token: str = ""
+    token_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +226,7 @@ class SyncStore(Protocol):
 
     async def accounts(self) -> list[AccountState]: ...
     async def know_accounts(self, accounts: Iterable[KfAccount]) -> None: ...
-    async def begin(self, open_kfid: str, now: float) -> AccountState: ...
+    async def begin(self, open_kfid: str, now: float, token: str = "", token_at: float = 0.0) -> AccountState: ...
     async def commit(self, open_kfid: str, page: SyncPage, decide: Decide, now: float) -> Committed: ...
     async def finish_history(self, open_kfid: str, since: float, now: float) -> int: ...
     async def lose_cursor(self, open_kfid: str) -> None: ...

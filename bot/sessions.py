@@ -27,7 +27,10 @@ from bot.model import (
 from bot.states import ENDING_CODE_LIFETIME, SESSION_LIFETIME, end_status, has_human
 
 CUSTOMER, EVENT, SERVICER = 3, 4, 5  # `origin`
-RECHECK = 60.0  # seconds: at most one state read per session and minute while an assistant serves it
+RECHECK = 60.0  # seconds until a session whose end is under way is looked at again
+# A program that serves as assistant hands over some seconds after the customer wrote, and no event tells. So after a
+# message the state is read again, at growing distances, until the customer has been silent for long.
+FOLLOW_UP, FOLLOW_UPS_APART, FOLLOWED = 3.0, 15.0, 600.0
 SECOND = 1.0  # send_time has whole seconds, so evidence this close may be younger than what we know
 SKEW = 10.0  # seconds WeCom's clock and ours may differ: so close to an end, times do not tell what came first
 HOUR = 3600.0
@@ -151,8 +154,8 @@ def customer_wrote(session: Session, at: float, text: str, now: float) -> None:
     handoff = session.handoff
     if handoff is None:
         # Console routing may have put this session straight into 2 or 3, and no event tells.
-        settled = session.state in (ServiceState.NEW, ServiceState.ASSISTANT)
-        _check(session, max(now, session.state_at + RECHECK) if settled else now)
+        assisted = session.state in (ServiceState.NEW, ServiceState.ASSISTANT)
+        _check(session, max(now + FOLLOW_UP, session.state_at + FOLLOW_UPS_APART) if assisted else now)
         return
     _clock(session, handoff, CUSTOMER, at)
     if text and youngest:
@@ -197,6 +200,14 @@ def state_read(session: Session, reading: StateReading, at: float) -> None:
     _set_state(session, reading.state, reading.servicer_userid, at)
     if session.handoff is not None:
         _check(session, _expiry(session, at))
+    elif reading.state is not ServiceState.ENDED:
+        _follow_up(session, at)
+
+
+def _follow_up(session: Session, at: float) -> None:
+    silent = max(0.0, at - session.last_customer_at)
+    if silent < FOLLOWED:
+        _check(session, at + max(FOLLOW_UP, 2 * silent))
 
 
 def is_over(handoff: Handoff, state: ServiceState) -> bool:

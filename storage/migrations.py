@@ -36,7 +36,8 @@ def m001_sync(db: Database) -> None:
         # live_from: items sent before it are history. cold: still reading history. cursor NULL: never read, or lost.
         """CREATE TABLE accounts (
             open_kfid TEXT PRIMARY KEY, name TEXT NOT NULL DEFAULT '', cursor TEXT,
-            live_from REAL, cold INTEGER NOT NULL DEFAULT 1, synced_at REAL, error TEXT
+            live_from REAL, cold INTEGER NOT NULL DEFAULT 1, synced_at REAL, error TEXT,
+            token TEXT NOT NULL DEFAULT '', token_at REAL NOT NULL DEFAULT 0
         ) WITHOUT ROWID""",
         # state: done, history, parked (error says why). body: events and parked items; messages only if keep_text=all.
         """CREATE TABLE items (

@@ -18,7 +18,7 @@ _INSERT = """INSERT OR IGNORE INTO items (open_kfid, msgid, external_userid, sen
     servicer_userid, state, body, error) VALUES (?,?,?,?,?,?,?,?,?,?,?)"""
 
 
-_ACCOUNTS = "SELECT open_kfid, name, cursor, live_from, cold, synced_at, error FROM accounts"
+_ACCOUNTS = "SELECT open_kfid, name, cursor, live_from, cold, synced_at, error, token, token_at FROM accounts"
 
 
 class SyncStore:
@@ -30,10 +30,7 @@ class SyncStore:
 
     async def accounts(self) -> list[AccountState]:
         found = await self._db.read(lambda db: db.execute(f"{_ACCOUNTS} ORDER BY open_kfid").fetchall())
-        return [
-            AccountState(kf, name, cursor, live, bool(cold), at, error)
-            for kf, name, cursor, live, cold, at, error in found
-        ]
+        return [_account(row) for row in found]
 
     async def know_accounts(self, accounts: Iterable[KfAccount]) -> None:
         """Add accounts and take over their names; nothing is forgotten."""
@@ -42,9 +39,12 @@ class SyncStore:
         values = [(account.open_kfid, account.name) for account in accounts]
         await self._db.write(lambda db: db.executemany(sql, values))
 
-    async def begin(self, open_kfid: str, now: float) -> AccountState:
+    async def begin(self, open_kfid: str, now: float, token: str = "", token_at: float = 0.0) -> AccountState:
         """The account as it stands before a sync. Without a cursor this is a first start: `live_from` becomes now,
-        once, so that a crash half-way through the history does not turn the rest of it into news."""
+        once, so that a crash half-way through the history does not turn the rest of it into news.
+
+        A token is kept: one that still lives spares a restarted process the few calls that go without.
+        """
 
         def work(db: sqlite3.Connection) -> AccountState:
             db.execute("INSERT OR IGNORE INTO accounts (open_kfid) VALUES (?)", (open_kfid,))
@@ -53,6 +53,8 @@ class SyncStore:
                     WHERE open_kfid=? AND cursor IS NULL AND (live_from IS NULL OR cold=0)""",
                 (now, open_kfid),
             )
+            if token:
+                db.execute("UPDATE accounts SET token=?, token_at=? WHERE open_kfid=?", (token, token_at, open_kfid))
             return _account(db.execute(f"{_ACCOUNTS} WHERE open_kfid=?", (open_kfid,)).fetchone())
 
         return await self._db.write(work)
@@ -113,8 +115,8 @@ class SyncStore:
 
 
 def _account(row: tuple[Any, ...]) -> AccountState:
-    open_kfid, name, cursor, live_from, cold, synced_at, error = row
-    return AccountState(open_kfid, name, cursor, live_from, bool(cold), synced_at, error)
+    open_kfid, name, cursor, live_from, cold, *rest = row
+    return AccountState(open_kfid, name, cursor, live_from, bool(cold), *rest)
 
 
 def _fresh(db: sqlite3.Connection, items: list[KfItem]) -> list[KfItem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.model import HandoffStatus, OperatorType, SessionKey
+from bot.model import HandoffStatus, OperatorType, ServiceState, SessionKey
 from tests.scenario.conftest import ANN, BOB, KF, Stage, a_stage
 
 
@@ -35,6 +35,17 @@ async def test_the_consoles_routing_is_found_by_reading_the_state(running: Stage
     handoff = await running.open_handoff()
     assert handoff.status is HandoffStatus.ACCEPTED and handoff.servicer_userid
     assert handoff.waiting_since is not None
+
+
+async def test_another_program_hands_over_after_the_customers_last_word(running: Stage) -> None:
+    running.sandbox.customer_writes(KF, ANN, "转人工")
+    await running.until(lambda: _assisted(running))
+    running.sandbox.session_state(KF, ANN, 3, "LiNa")
+    assert (await running.open_handoff()).servicer_userid == "LiNa"
+
+
+async def _assisted(stage: Stage) -> bool:
+    return (await stage.bot.core.ledger.session(SessionKey(KF, ANN))).state is ServiceState.NEW
 
 
 async def test_a_servicer_who_writes_again_opens_a_handoff_that_names_the_old_one(running: Stage) -> None:

@@ -488,3 +488,15 @@ async def test_all_accounts_can_be_woken(line: Line) -> None:
     line.sync.wake_all([KF, KF2])
     await line.idle()
     assert [call.args[0] for call in line.kf.called("sync")] == [KF, KF2]
+
+
+async def test_a_restarted_bot_goes_on_with_the_token_it_had(line: Line) -> None:
+    await warm(line)
+    line.sync.wake(KF, line.kf.sync_token(KF))
+    await line.idle()
+    after_restart = KfSync(line.kf, line.store, line.clock, line.follow, line.turn, keep_text=True, sleep=line.sleep)
+    await after_restart.sync(KF)
+    assert line.turns == 0
+    line.clock.move(600)
+    await after_restart.sync(KF)
+    assert line.turns == 1

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from bot.model import EventType, Handoff, HandoffStatus, KfItem, Operator, OperatorType, StateReading, Via
 from bot.sessions import (
-    RECHECK,
+    FOLLOW_UP,
+    FOLLOW_UPS_APART,
     SKEW,
     Ending,
     Session,
@@ -183,9 +184,19 @@ def test_a_customer_without_handoff_makes_the_state_be_read(state: Any) -> None:
     assert life.session.check_at == T + 2
 
 
-def test_with_the_assistant_the_state_is_read_once_a_minute() -> None:
+def test_with_the_assistant_the_state_is_read_soon_after_a_word_but_not_for_each_word() -> None:
     life = Life().read(StateReading(ASSISTANT), T).customer(T + 1).customer(T + 2)
-    assert life.session.check_at == T + RECHECK
+    assert life.session.check_at == T + FOLLOW_UPS_APART
+    life.read(StateReading(ASSISTANT), T + 100).customer(T + 200)
+    assert life.session.check_at == T + 200 + FOLLOW_UP
+
+
+def test_after_a_word_to_the_assistant_the_state_is_read_at_growing_distances_and_then_no_more() -> None:
+    life, reads = Life().customer(T), []
+    while life.session.check_at is not None:
+        reads.append(life.session.check_at - T)
+        life.read(StateReading(ASSISTANT), life.session.check_at)
+    assert reads == [0, 3, 9, 27, 81, 243, 729]
 
 
 # -- it goes on
