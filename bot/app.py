@@ -114,6 +114,7 @@ class App:
                 if self.lifeline is not None:
                     await self.lifeline.stop()
                 await self.aftermath.stop()
+                await self.core.handoffs.drain(DRAIN)
         await self.core.close()
 
     async def run(self) -> None:

@@ -23,6 +23,7 @@ from bot.states import has_human
 
 WIDE, UNREAD = 70, -1
 LIMIT = 8.0  # seconds for everything that asks WeCom: starting and closing included, there is an answer within 10
+LAST_WORDS = 1.0  # seconds more for a goodbye that is still on its way
 
 _log = logging.getLogger("kfbot.end")
 
@@ -74,6 +75,7 @@ class EndScript:
         try:
             return await self._bounded(reason)
         finally:
+            await self._core.handoffs.drain(LAST_WORDS)
             await self._core.close()
             listener.stop()
 

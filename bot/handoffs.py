@@ -106,6 +106,11 @@ class Handoffs:
                 if result is not None and result.outcome is not Outcome.UNKNOWN:
                     await tell(pending, result)
 
+    async def drain(self, seconds: float) -> None:
+        """Let goodbyes that are under way get through before the process leaves: nobody can send them later."""
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=seconds)
+
     # -- one end
 
     async def _end(self, attempt: _Attempt, meant: int | None) -> EndResult:
