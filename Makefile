@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-CODE   := bot commands storage tests bench bot.py
+CODE   := bot commands storage tests bench docs bot.py
 
 .PHONY: demo run test check lint types bench docs clean
 

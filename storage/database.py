@@ -48,6 +48,13 @@ class Connection:
 
     def _open(self) -> Tables:
         connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            return self._prepared(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _prepared(self, connection: sqlite3.Connection) -> Tables:
         tables = Tables(connection, execute_plugins=False)
         for pragma in (f"cache_size=-{CACHE_KIB}", "foreign_keys=on", "temp_store=memory"):
             connection.execute(f"PRAGMA {pragma}")

@@ -101,12 +101,20 @@ class Served:
 
     def __init__(self, corp: Corp, http: aiohttp.ClientSession) -> None:
         self.corp, self.http = corp, http
+        self.sockets: list[aiohttp.ClientWebSocketResponse] = []
 
     async def dial(self, path: str = "/", subscribe: bool = True) -> Line:
-        line = Line(await self.http.ws_connect(self.corp.ws_url + path, autoping=False))
+        socket = await self.http.ws_connect(self.corp.ws_url + path, autoping=False)
+        self.sockets.append(socket)
+        line = Line(socket)
         if subscribe:
             assert (await line.subscribe())["errcode"] == 0
         return line
+
+    def hang_up(self) -> None:
+        """Cut every line, without waiting for a goodbye that a half-open one never answers."""
+        for socket in self.sockets:
+            socket._response.close()
 
     async def post(self, path: str, body: object = None, **query: str) -> dict[str, Any]:
         async with self.http.post(self.corp.base_url + path, json=body or {}, params=query) as response:
@@ -125,4 +133,6 @@ class Served:
 @pytest.fixture
 async def served(corp: Corp) -> AsyncIterator[Served]:
     async with corp.serve(), aiohttp.ClientSession() as http:
-        yield Served(corp, http)
+        served = Served(corp, http)
+        yield served
+        served.hang_up()

@@ -81,6 +81,7 @@ async def test_a_newer_subscriber_wins(corp: Corp) -> None:
         dropped = await old.socket.receive(timeout=1)
         assert (dropped.type, old.socket.close_code) == (aiohttp.WSMsgType.CLOSED, 1006)
         assert (await heard(served, new))["cmd"] == "aibot_msg_callback"
+        served.hang_up()
 
 
 # hearing
