@@ -412,11 +412,7 @@ def _finish_theirs(session: Session, now: float) -> Handoff:
 
 
 def _who(attempt: _Attempt) -> str:
-    return f"{_where(attempt.key)} via={attempt.via} by={attempt.operator.id or '-'}"
-
-
-def _where(key: SessionKey) -> str:
-    return f"{key.open_kfid} {key.external_userid}"
+    return f"{attempt.key} via={attempt.via} by={attempt.operator.id or '-'}"
 
 
 def _log_result(result: EndResult, attempt: _Attempt) -> None:

@@ -80,6 +80,10 @@ class SessionKey:
     open_kfid: str
     external_userid: str
 
+    def __str__(self) -> str:
+        """As log lines name a session."""
+        return f"{self.open_kfid} {self.external_userid}"
+
 
 @dataclass(frozen=True, slots=True)
 class StateReading:
