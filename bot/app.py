@@ -19,7 +19,7 @@ from bot.aftermath import Aftermath
 from bot.channels.aibot import AibotChannel
 from bot.channels.posting import PostJson
 from bot.channels.webhook import WebhookChannel
-from bot.checks import Checks
+from bot.checks import QUIET_EVERY, Checks
 from bot.core import Core
 from bot.desk import Desk
 from bot.discovery import discover
@@ -210,6 +210,7 @@ class App:
             Job("poll", self.core.settings.kf.poll, self._poll),
             Job("settle", SETTLE_EVERY, self._settle),
             Job("accounts", ACCOUNTS_EVERY, self._refresh_accounts),
+            Job("reconcile", QUIET_EVERY, self.checks.look_after_quiet_ones),
         ]
 
     async def _poll(self) -> None:

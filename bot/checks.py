@@ -22,6 +22,8 @@ AT_ONCE = 8
 NAP = 1.0  # seconds between looks while marks lie in the future
 RETRY = 15.0  # seconds until a session whose read failed is read again
 PAUSE_AFTER_LIMIT = 60.0
+QUIET = 600.0  # seconds after which what is known of an open handoff is old
+QUIET_EVERY, QUIET_AT_ONCE = 60.0, 100  # at most 100 reads a minute of the 10,000 that WeCom grants a corp
 
 REFUSED_TO_ALL = (RateLimited, CredentialRejected, TokenExpired)
 
@@ -58,6 +60,12 @@ class Checks:
             except Exception:  # the outermost loop: marks stay, and are read later
                 log.exception("checks failed")
             await self._wait(pause)
+
+    async def look_after_quiet_ones(self) -> None:
+        """Ends by other programs bring no event: read again what is said to be open and has long not shown it."""
+        now = self._clock.now()
+        if await self._ledger.check_quiet(now - QUIET, now, QUIET_AT_ONCE):
+            self.wake()
 
     async def work_off(self) -> float:
         """Read every session that is due. Returns the seconds until there may be more to do."""

@@ -200,6 +200,16 @@ class Ledger:
         found = await self._db.read(lambda db: db.execute(sql, (now, limit)).fetchall())
         return [SessionKey(*row) for row in found]
 
+    async def check_quiet(self, since: float, now: float, limit: int) -> int:
+        """Mark open handoffs that nothing has shown to be so since `since`, oldest knowledge first. Returns how many.
+
+        A customer's message is no such sign: it may be part of a new session with the assistant.
+        """
+        sql = """UPDATE sessions SET check_at = ? WHERE (open_kfid, external_userid) IN (
+                SELECT open_kfid, external_userid FROM sessions
+                WHERE handoff_id IS NOT NULL AND state_at <= ? AND last_servicer_at <= ? ORDER BY state_at LIMIT ?)"""
+        return await self._db.write(lambda db: db.execute(sql, (now, since, since, limit)).rowcount)
+
     async def next_check(self) -> float | None:
         sql = "SELECT min(check_at) FROM sessions WHERE check_at IS NOT NULL"
         row = await self._db.read(lambda db: db.execute(sql).fetchone())

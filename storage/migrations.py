@@ -62,6 +62,7 @@ def m002_ledger(db: Database) -> None:
         ) WITHOUT ROWID""",
         "CREATE INDEX sessions_customer ON sessions (external_userid)",
         "CREATE INDEX sessions_check ON sessions (check_at) WHERE check_at IS NOT NULL",
+        "CREATE INDEX sessions_quiet ON sessions (state_at) WHERE handoff_id IS NOT NULL",
         "CREATE INDEX sessions_recent ON sessions (open_kfid, last_customer_at)",
         """CREATE TABLE handoffs (
             id INTEGER PRIMARY KEY AUTOINCREMENT, tenant_id TEXT NOT NULL, open_kfid TEXT NOT NULL,

@@ -8,14 +8,14 @@ from contextlib import suppress
 
 import pytest
 
-from bot.checks import BATCH, PAUSE_AFTER_LIMIT, RETRY, Checks
+from bot.checks import BATCH, PAUSE_AFTER_LIMIT, QUIET, QUIET_AT_ONCE, RETRY, Checks
 from bot.closing import ClosingMessages
 from bot.errors import CredentialRejected, RateLimited, StorageError, TokenExpired, WeComBusy, WeComError
 from bot.handoffs import Handoffs
 from bot.model import SessionKey
 from bot.sessions import Session
 from storage.ledger import Ledger
-from tests.fakes import ANN, BOB, HUMAN, KF, LI, FakeClock, FakeKf, FakeSleep, raising, unavailable
+from tests.fakes import ANN, BOB, ENDED, HUMAN, KF, LI, FakeClock, FakeKf, FakeSleep, raising, unavailable
 
 KEY, BOBS = SessionKey(KF, ANN), SessionKey(KF, BOB)
 
@@ -205,3 +205,47 @@ async def test_an_answer_overtaken_by_news_is_asked_for_again(
 
 def _moved(session: Session) -> None:
     session.version += 1
+
+
+async def test_an_end_by_another_program_is_found_although_no_event_told(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
+) -> None:
+    with_human(fake_kf, ANN, BOB)
+    for key in (KEY, BOBS):
+        await mark(ledger, key, fake_clock.now())
+    await checks.work_off()
+    fake_kf.session_state(KF, ANN, ENDED)
+    fake_clock.move(QUIET + 1)
+
+    await checks.look_after_quiet_ones()
+    await checks.work_off()
+
+    assert [handoff.external_userid for handoff in await ledger.open_handoffs()] == [BOB]
+
+
+async def test_a_handoff_known_to_be_open_a_moment_ago_is_not_asked_about(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock, turns: list[float]
+) -> None:
+    with_human(fake_kf, ANN)
+    await mark(ledger, KEY, fake_clock.now())
+    await checks.work_off()
+    fake_clock.move(QUIET - 1)
+    await checks.look_after_quiet_ones()
+    await checks.work_off()
+    assert len(turns) == 1
+
+
+async def test_no_more_quiet_ones_are_asked_about_at_once_than_the_budget_allows(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock, turns: list[float]
+) -> None:
+    customers = [f"wmQuiet{number:025d}" for number in range(QUIET_AT_ONCE + 20)]
+    for customer in customers:
+        fake_kf.customer_new("", customer)
+        with_human(fake_kf, customer)
+        await mark(ledger, SessionKey(KF, customer), fake_clock.now())
+    await checks.work_off()
+    turns.clear()
+    fake_clock.move(QUIET + 1)
+    await checks.look_after_quiet_ones()
+    await checks.work_off()
+    assert len(turns) == QUIET_AT_ONCE
