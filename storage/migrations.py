@@ -63,7 +63,6 @@ def m002_ledger(db: Database) -> None:
         "CREATE INDEX sessions_customer ON sessions (external_userid)",
         "CREATE INDEX sessions_check ON sessions (check_at) WHERE check_at IS NOT NULL",
         "CREATE INDEX sessions_quiet ON sessions (state_at) WHERE handoff_id IS NOT NULL",
-        "CREATE INDEX sessions_recent ON sessions (open_kfid, last_customer_at)",
         """CREATE TABLE handoffs (
             id INTEGER PRIMARY KEY AUTOINCREMENT, tenant_id TEXT NOT NULL, open_kfid TEXT NOT NULL,
             external_userid TEXT NOT NULL, status TEXT NOT NULL, servicer_userid TEXT, requested_at REAL NOT NULL,
@@ -75,7 +74,6 @@ def m002_ledger(db: Database) -> None:
         f"""CREATE INDEX handoffs_waiting ON handoffs (coalesce(waiting_since, 9e99), requested_at)
             WHERE status IN {OPEN}""",
         f"""CREATE INDEX handoffs_counts ON handoffs (open_kfid, status, waiting_since) WHERE status IN {OPEN}""",
-        f"CREATE INDEX handoffs_load ON handoffs (servicer_userid) WHERE status IN {OPEN}",
         "CREATE INDEX handoffs_customer ON handoffs (external_userid, id)",
         "CREATE INDEX handoffs_completed ON handoffs (completed_at) WHERE completed_at IS NOT NULL",
         """CREATE TABLE handoff_events (

@@ -36,6 +36,8 @@ _SAVE_SESSION = """INSERT INTO sessions (open_kfid, external_userid, state, stat
 
 _COLUMNS = [column.strip() for column in HANDOFF_COLUMNS.split(",")][1:]
 _INSERT_HANDOFF = f"INSERT INTO handoffs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+# Columns that no index or one index knows: news that only moves the clocks leaves five other indexes alone.
+_UPDATE_CLOCKS = "UPDATE handoffs SET waiting_since=?, active_at=?, last_text=? WHERE id=?"
 _UPDATE_HANDOFF = f"UPDATE handoffs SET {', '.join(f'{column}=?' for column in _COLUMNS)} WHERE id=?"
 
 
@@ -75,8 +77,10 @@ def _save_handoffs(db: sqlite3.Connection, sessions: list[Session], keep_ended_t
         for _, handoff in changed:
             if handoff.completed_at is not None:
                 handoff.last_text = None
-    known = [(*rows.handoff_values(handoff), handoff.id) for _, handoff in changed if handoff.id]
-    db.executemany(_UPDATE_HANDOFF, known)
+    known = [(handoff, id(handoff) in session.moved) for session, handoff in changed if handoff.id]
+    db.executemany(_UPDATE_HANDOFF, [(*rows.handoff_values(handoff), handoff.id) for handoff, moved in known if moved])
+    clocks = [(each.waiting_since, each.active_at, each.last_text, each.id) for each, moved in known if not moved]
+    db.executemany(_UPDATE_CLOCKS, clocks)
     for session in sessions:
         _insert_new(db, session)
 

@@ -407,3 +407,30 @@ async def test_a_transferred_handoff_belongs_to_the_other(records: Promise) -> N
     await begun(records, KEY)
     await records.change(KEY, lambda session: state_read(session, StateReading(HUMAN, WU), NOW + 1), NOW)
     assert [each.servicer_userid for each in await records.open_handoffs()] == [WU]
+
+
+STEPS: list[tuple[str, Callable[[Session], object]]] = [
+    ("queued", lambda session: state_read(session, StateReading(QUEUED), NOW)),
+    ("a customer's word", lambda session: customer_wrote(session, NOW + 1, "在吗", NOW + 1)),
+    ("accepted", lambda session: state_read(session, StateReading(HUMAN, LI), NOW + 2)),
+    ("another word", lambda session: customer_wrote(session, NOW + 3, "有人吗", NOW + 3)),
+    ("the first answer", lambda session: servicer_wrote(session, NOW + 4, LI, NOW + 4)),
+    ("transferred", lambda session: state_read(session, StateReading(HUMAN, WU), NOW + 5)),
+    ("an answer by the other", lambda session: servicer_wrote(session, NOW + 20, WU, NOW + 20)),
+    ("a last word", lambda session: customer_wrote(session, NOW + 21, "谢谢", NOW + 21)),
+    ("ended", lambda session: finish(session, AGENT, Via.COMMAND, NOW + 40, "done")),
+]
+
+
+async def test_each_step_of_a_handoff_is_on_record_as_it_was_decided(records: Promise) -> None:
+    for name, step in STEPS:
+
+        def decide(session: Session, step: Callable[[Session], object] = step) -> Handoff:
+            before = session.handoff
+            step(session)
+            handoff = session.handoff or before
+            assert handoff is not None
+            return handoff
+
+        decided = await records.change(KEY, decide, NOW)
+        assert await records.handoff(decided.id) == decided, name
