@@ -11,23 +11,20 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from bot.attempt import Attempt, Watch, finish_theirs, unwatched
 from bot.closing import ClosingMessages
 from bot.ending import NOT_SERVICER, EndResult, Move, Outcome, StateRead, Verdict, judge
 from bot.errors import WeComError, WeComUnavailable
-from bot.model import EventType, Handoff, Operator, OperatorType, ServiceState, SessionKey, StateReading, Via
+from bot.model import EventType, Handoff, Operator, ServiceState, SessionKey, StateReading, Via
 from bot.ports import Clock, KfApi, Ledger, PendingEnding
 from bot.sessions import (
-    ClosingDraft,
     Ending,
     Session,
-    finish,
-    finish_elsewhere,
     is_over,
     snapshot,
     state_read,
 )
-from bot.states import ENDING_CODE_LIFETIME, has_human
-from bot.wording import STATE_NAMES
+from bot.states import has_human
 
 log = logging.getLogger("kfbot.handoffs")
 
@@ -38,13 +35,8 @@ GIVE_UP_AFTER = 600.0  # seconds an unsettled intention is tried again
 CLOSING_PATIENCE = 3.0  # seconds a caller waits to hear how the closing message went
 POLL = 0.05
 
-Watch = Callable[[StateRead | Move], None]
 T = TypeVar("T")
 Told = Callable[[PendingEnding, EndResult], Awaitable[None]]
-
-
-def _unwatched(step: StateRead | Move) -> None:
-    """Nobody follows the steps."""
 
 
 class Handoffs:
@@ -79,7 +71,7 @@ class Handoffs:
         *,
         handoff_id: int | None = None,
         notify: tuple[str, bool] | None = None,
-        watch: Watch = _unwatched,
+        watch: Watch = unwatched,
     ) -> EndResult:
         """End a session. Never raises WeComError: what WeCom refuses is in the result.
 
@@ -88,7 +80,7 @@ class Handoffs:
         id, is group): where to tell an outcome that is not known before the caller's time is up. `watch` sees each
         step as it happens.
         """
-        attempt = _Attempt(key, operator, via, reason, notify, watch, self._deadline())
+        attempt = Attempt(key, operator, via, reason, notify, watch, self._deadline())
         try:
             return await self._end(attempt, handoff_id)
         except WeComError as failed:  # of a first reading: nothing is recorded yet
@@ -113,7 +105,7 @@ class Handoffs:
 
     # -- one end
 
-    async def _end(self, attempt: _Attempt, meant: int | None) -> EndResult:
+    async def _end(self, attempt: Attempt, meant: int | None) -> EndResult:
         for _ in range(2):
             session = await self._ledger.session(attempt.key)
             if meant is not None and (session.handoff is None or session.handoff.id != meant):
@@ -133,7 +125,7 @@ class Handoffs:
         return self._result(attempt, Outcome.FAILED)
 
     async def _record(
-        self, attempt: _Attempt, version: int, meant: int | None
+        self, attempt: Attempt, version: int, meant: int | None
     ) -> tuple[Handoff | None, Ending | None, bool]:
         now = self._clock.now()
 
@@ -152,10 +144,10 @@ class Handoffs:
             attempt.key, decide, attempt.operator, attempt.via, attempt.reason, now, LEASE, attempt.notify
         )
 
-    async def _carry_out(self, attempt: _Attempt) -> EndResult:
+    async def _carry_out(self, attempt: Attempt) -> EndResult:
         """Move, read back, judge; once more where the judgement says so. Never a third time."""
         reading = attempt.before
-        log.info("🔄 尝试自动结束会话，让用户重新发送消息以创建新会话... | %s", _who(attempt))
+        log.info("🔄 尝试自动结束会话，让用户重新发送消息以创建新会话... | %s", attempt)
         for last in (False, True):
             move = await self._move(attempt, reading)
             verdict = await self._look_back(attempt, move)
@@ -164,14 +156,14 @@ class Handoffs:
             reading = attempt.after or reading
         raise AssertionError("unreachable")
 
-    async def _move(self, attempt: _Attempt, reading: StateReading) -> Move:
+    async def _move(self, attempt: Attempt, reading: StateReading) -> Move:
         servicer = reading.servicer_userid if reading.state is ServiceState.HUMAN else None
         move = await self._trans(attempt, servicer)
         if move.errcode == NOT_SERVICER and servicer:
             move = await self._trans(attempt, None)
         return move
 
-    async def _trans(self, attempt: _Attempt, servicer: str | None) -> Move:
+    async def _trans(self, attempt: Attempt, servicer: str | None) -> Move:
         try:
             code = await self._in_time(attempt, self._kf.trans(attempt.key, ServiceState.ENDED, servicer))
             move = Move(servicer, code)
@@ -182,14 +174,14 @@ class Handoffs:
         attempt.watch(move)
         return move
 
-    async def _look_back(self, attempt: _Attempt, move: Move) -> Verdict:
+    async def _look_back(self, attempt: Attempt, move: Move) -> Verdict:
         verdict = judge(move, await self._read_back(attempt))
         if verdict is Verdict.STILL_OPEN and move.error is None:
             await self._sleep(SECOND_LOOK)  # WeCom said ok: give the state a moment before calling it untrue
             verdict = judge(move, await self._read_back(attempt), looked_twice=True)
         return verdict
 
-    async def _read_back(self, attempt: _Attempt) -> StateReading | None:
+    async def _read_back(self, attempt: Attempt) -> StateReading | None:
         try:
             attempt.after = await self._in_time(attempt, self._kf.state(attempt.key))
         except WeComError:
@@ -198,12 +190,12 @@ class Handoffs:
             attempt.watch(StateRead(attempt.after, confirming=True))
         return attempt.after
 
-    async def _overtaken(self, attempt: _Attempt) -> bool:
+    async def _overtaken(self, attempt: Attempt) -> bool:
         """Somebody wrote since the end was asked for: what is open now may not be what was meant."""
         ending = (await self._ledger.session(attempt.key)).ending
         return ending is None or ending.overtaken
 
-    async def _settle(self, attempt: _Attempt, move: Move, verdict: Verdict) -> EndResult:
+    async def _settle(self, attempt: Attempt, move: Move, verdict: Verdict) -> EndResult:
         ending = attempt.ending
         assert ending is not None
         if verdict is Verdict.UNKNOWN or (verdict is Verdict.AGAIN and isinstance(move.error, WeComUnavailable)):
@@ -218,10 +210,10 @@ class Handoffs:
                 return None, False  # settled by younger news
             ours = verdict is Verdict.ENDED or (over and attempt.lost)
             if ours and (attempt.moved_at or session.handoff.via != Via.CLIENT):
-                return _finish_ours(session, attempt, now), True
+                return attempt.finish_ours(session, now), True
             if over:
-                return _finish_theirs(session, now), False
-            _log_failure(session, session.handoff, attempt, move, now)
+                return finish_theirs(session, now), False
+            attempt.log_failure(session, session.handoff, move, now)
             return session.handoff, False
 
         attempt.handoff, ours = await self._ledger.settle_ending(
@@ -234,14 +226,14 @@ class Handoffs:
         closing = await self._say_goodbye(attempt)
         return self._result(attempt, Outcome.ENDED if ours else Outcome.ALREADY, closing=closing)
 
-    async def _follow_new_session(self, attempt: _Attempt) -> None:
+    async def _follow_new_session(self, attempt: Attempt) -> None:
         """The read-back may already show the customer's next session."""
         if attempt.after is not None:
             session = await self._ledger.session(attempt.key)
             if session.handoff is None and attempt.after.state is not session.state:
                 await self._follow(attempt.key, session.version, attempt.after)
 
-    async def _say_goodbye(self, attempt: _Attempt) -> str:
+    async def _say_goodbye(self, attempt: Attempt) -> str:
         """Wait a little to hear how it went; it goes on without us."""
         if attempt.handoff is None:
             return ""
@@ -252,7 +244,7 @@ class Handoffs:
         done, _ = await asyncio.wait({sending}, timeout=max(0.0, min(CLOSING_PATIENCE, left)))
         return sending.result() if done else "sending"
 
-    async def _nothing_to_end(self, attempt: _Attempt, version: int) -> EndResult:
+    async def _nothing_to_end(self, attempt: Attempt, version: int) -> EndResult:
         ended = await self._follow(attempt.key, version, attempt.before)
         ending = (await self._ledger.session(attempt.key)).ending
         if ending is not None:  # its end is being settled, or was left behind by a crash
@@ -263,7 +255,7 @@ class Handoffs:
         over = attempt.before.state is ServiceState.ENDED or ended is not None
         return self._result(attempt, Outcome.ALREADY if over else Outcome.NOT_HUMAN)
 
-    async def _await_other(self, attempt: _Attempt, ending: Ending) -> EndResult:
+    async def _await_other(self, attempt: Attempt, ending: Ending) -> EndResult:
         """Somebody else is ending it right now: wait for the truth, as long as our caller can wait."""
         while True:
             session = await self._ledger.session(attempt.key)
@@ -282,7 +274,7 @@ class Handoffs:
 
     async def _resume(self, ending: Ending, key: SessionKey) -> EndResult | None:
         """None: WeCom does not answer, it stays pending."""
-        attempt = _Attempt(key, ending.operator, Via(ending.via), ending.reason, None, _unwatched, self._deadline())
+        attempt = Attempt(key, ending.operator, Via(ending.via), ending.reason, None, unwatched, self._deadline())
         attempt.ending, attempt.lost = ending, True
         try:
             attempt.see(await self._in_time(attempt, self._kf.state(key)))
@@ -309,7 +301,7 @@ class Handoffs:
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._limit
 
-    async def _in_time(self, attempt: _Attempt, call: Coroutine[Any, Any, T]) -> T:
+    async def _in_time(self, attempt: Attempt, call: Coroutine[Any, Any, T]) -> T:
         """Only WeCom is waited for no longer than the caller can: what has begun in the ledger is finished."""
         if asyncio.get_running_loop().time() >= attempt.until:
             call.close()
@@ -344,87 +336,8 @@ class Handoffs:
         return next(iter(await self._ledger.history(key, limit=1)), None)
 
     def _result(
-        self, attempt: _Attempt, outcome: Outcome, error: WeComError | None = None, closing: str = ""
+        self, attempt: Attempt, outcome: Outcome, error: WeComError | None = None, closing: str = ""
     ) -> EndResult:
         result = EndResult(outcome, attempt.key, attempt.first, attempt.after, attempt.handoff, error, closing)
-        _log_result(result, attempt)
+        attempt.log_result(result)
         return result
-
-
-class _Attempt:
-    """What one run through an end has learned so far. `until`: by the loop's time, how long WeCom is waited for."""
-
-    def __init__(
-        self,
-        key: SessionKey,
-        operator: Operator,
-        via: Via,
-        reason: str,
-        notify: tuple[str, bool] | None,
-        watch: Watch,
-        until: float,
-    ) -> None:
-        self.key, self.operator, self.via, self.reason = key, operator, via, reason
-        self.notify, self.watch, self.until = notify, watch, until
-        self.first: StateReading | None = None
-        self.before = StateReading(ServiceState.NEW)
-        self.after: StateReading | None = None
-        self.handoff: Handoff | None = None
-        self.ending: Ending | None = None
-        self.code, self.moved_at = "", 0.0
-        self.lost = False  # a move went unanswered: an end that shows later may be its effect
-
-    def see(self, reading: StateReading) -> None:
-        self.before = reading
-        self.first = self.first or reading
-        self.watch(StateRead(reading))
-        name = STATE_NAMES[reading.state][0]
-        log.info(
-            "📊 当前会话状态: %s (state=%d) | 接待人: %s | %s",
-            name,
-            reading.state,
-            reading.servicer_userid or "-",
-            self.key,
-        )
-
-
-def _finish_ours(session: Session, attempt: _Attempt, now: float) -> Handoff:
-    confirmed = {} if attempt.after is not None else {"confirmed": False}
-    handoff = finish(session, attempt.operator, attempt.via, now, attempt.reason, **confirmed)
-    if attempt.code:
-        session.closings.append(ClosingDraft(handoff, attempt.code, attempt.moved_at + ENDING_CODE_LIFETIME))
-    return handoff
-
-
-def _log_failure(session: Session, handoff: Handoff, attempt: _Attempt, move: Move, now: float) -> None:
-    """The handoff stays open; a note of its end, left by an event, has been disproved."""
-    handoff.via = handoff.operator_id = None
-    session.touch(handoff)
-    session.log(handoff, EventType.END_FAILED, attempt.operator, now, errcode=move.errcode, via=attempt.via)
-
-
-def _finish_theirs(session: Session, now: float) -> Handoff:
-    """It was over before our move. If the servicer's own event came in meanwhile, it named the servicer."""
-    handoff = session.handoff
-    if handoff is not None and handoff.via == Via.CLIENT:
-        return finish(session, Operator(OperatorType.AGENT, handoff.operator_id or ""), Via.CLIENT, now)
-    return finish_elsewhere(session, now)
-
-
-def _who(attempt: _Attempt) -> str:
-    return f"{attempt.key} via={attempt.via} by={attempt.operator.id or '-'}"
-
-
-def _log_result(result: EndResult, attempt: _Attempt) -> None:
-    if result.outcome is Outcome.ENDED:
-        log.info("✅ 成功结束会话！用户重新发送消息将创建新会话 | %s", _who(attempt))
-        log.info("💡 提示: 确保企业微信后台配置为「智能助手接待」")
-    elif result.outcome is Outcome.ALREADY:
-        log.info("✅ 成功结束会话！会话此前已结束 | %s", _who(attempt))
-    elif result.outcome is Outcome.NOT_HUMAN:
-        log.info("📊 当前会话状态: 无需结束会话 | %s", _who(attempt))
-    else:
-        code = result.error.errcode if result.error else 0
-        log.warning(
-            "❌ 结束会话失败 | outcome=%s errcode=%d | %s | %s", result.outcome, code, result.error or "", _who(attempt)
-        )
