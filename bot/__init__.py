@@ -8,8 +8,8 @@ whoever asks for an end goes through `handoffs.end`.
 
     values      model  errors  states  sessions (follow one session)  ending (what an end is made of)
     contracts   ports
-    domain      handoffs  attempt (one run through an end)  closing (the goodbye)  locate  targets (whom a command means)  registry  parsing
-                wording  replies
+    domain      handoffs  attempt (one run through an end)  closing (the goodbye)  locate
+                targets (whom a command means)  registry  parsing  wording  replies
     flows       dispatch (group)  kf_sync  checks (state reads)  aftermath (what follows a page)  names
     adapters    wecom/  channels/  http  window  and, beside this package, storage/
     edges       server  scheduler  metrics  log  desk (the bot's own health, pairing)
