@@ -168,9 +168,7 @@ class Ledger(Protocol):
     keep_text: bool
 
     async def session(self, key: SessionKey) -> Session: ...
-    async def change(
-        self, key: SessionKey, decide: Callable[[Session], T], now: float, *, durable: bool = False
-    ) -> T: ...
+    async def change(self, key: SessionKey, decide: Callable[[Session], T], now: float) -> T: ...
     async def open_ending(
         self,
         key: SessionKey,

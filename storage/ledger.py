@@ -29,7 +29,7 @@ class Ledger:
     async def session(self, key: SessionKey) -> Session:
         return await self._db.read(lambda db: unit.load_one(db, key, self._tenant))
 
-    async def change(self, key: SessionKey, decide: Callable[[Session], T], now: float, *, durable: bool = False) -> T:
+    async def change(self, key: SessionKey, decide: Callable[[Session], T], now: float) -> T:
         """Load one session, let `decide` change it, write it back: one transaction. `decide` may run in any thread."""
 
         def work(db: sqlite3.Connection) -> T:
@@ -38,7 +38,7 @@ class Ledger:
             unit.save(db, [session], now, keep_ended_text=self._keep_ended_text)
             return result
 
-        return await self._db.write(work, durable=durable)
+        return await self._db.write(work)
 
     # -- intentions to end
 

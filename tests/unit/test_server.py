@@ -22,18 +22,11 @@ from bot.metrics import Metrics
 from bot.sandbox.crypto import MessageCrypto, signature
 from bot.server import CALLBACK, CallbackRoute, Hooks, Readiness
 from bot.wecom.crypto import MAX_BODY_BYTES, CallbackCrypto
+from tests.fakes import FakeClock
 
 TOKEN, KEY, CORP = "QDG6eK", "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C", "wx5823bf96d3bd56c7"
 NOW = 1_700_000_000.0
 Answer = tuple[int, bytes]
-
-
-@dataclass
-class Clock:
-    time: float = NOW
-
-    def now(self) -> float:
-        return self.time
 
 
 @dataclass
@@ -107,7 +100,7 @@ async def a_site(crypto: CallbackCrypto | None) -> AsyncIterator[Site]:
         lambda: made[0].changed.append(None),
         readiness,
     )
-    runner = server.runner(server.build(CallbackRoute(crypto, hooks, Clock(), metrics), hooks, metrics))
+    runner = server.runner(server.build(CallbackRoute(crypto, hooks, FakeClock(NOW), metrics), hooks, metrics))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with ClientSession(timeout=ClientTimeout(total=10)) as session:

@@ -45,6 +45,7 @@ from storage.database import Database
 from storage.ledger import Ledger
 from storage.people import People
 from storage.sync_store import SyncStore
+from tests.fakes import FakeClock
 
 KF, KF2 = "wkTEST00000000000000000000000001", "wkTEST00000000000000000000000002"
 ANN, ANNA = "wm7lKAAnnaaaaaaaaaaaaaaaaaaaOUPw", "wm7lKBAnnaaaaaaaaaaaaaaaaaaaXYZw"
@@ -52,14 +53,6 @@ BOB = "wmQ4Bob-_00000000000000000000002"
 CHAT = "wrTESTGROUP"
 NOW = 1_795_000_000.0
 MSGIDS = itertools.count(1)
-
-
-@dataclass
-class Clock:
-    time: float = NOW
-
-    def now(self) -> float:
-        return self.time
 
 
 @dataclass
@@ -138,7 +131,7 @@ class Room:
     """`ask` is what a member types behind the mention; it returns the answer."""
 
     database: Database
-    clock: Clock
+    clock: FakeClock
     kf: Kf
     channel: Channel
     ledger: Ledger
@@ -228,7 +221,7 @@ async def a_room(
     more: Iterable[Command] = (),
 ) -> AsyncIterator[Room]:
     """`more`: commands beside the shipped ones. Two rooms on one file are two lives of one bot."""
-    database, clock, kf, channel = Database(file), Clock(), Kf(), Channel()
+    database, clock, kf, channel = Database(file), FakeClock(NOW), Kf(), Channel()
     await database.open()
     ledger, people, chats = Ledger(database, "wwcorp"), People(database), Chats(database)
     await SyncStore(database, "wwcorp", "last").know_accounts([KfAccount(KF, "售前咨询"), KfAccount(KF2, "售后_服务")])
