@@ -86,6 +86,20 @@ class SessionKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """Some kf accounts: those named, or with `others` all but those named. `open_kfid in scope` asks for one."""
+
+    accounts: frozenset[str] = frozenset()
+    others: bool = True
+
+    def __contains__(self, open_kfid: str) -> bool:
+        return (open_kfid in self.accounts) is not self.others
+
+
+EVERYTHING = Scope()
+
+
+@dataclass(frozen=True, slots=True)
 class StateReading:
     """What service_state/get said; `servicer_userid` only in state 3."""
 
