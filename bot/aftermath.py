@@ -26,9 +26,12 @@ class Aftermath:
         self._people, self._clock = people, clock
         self._closings, self._checks, self._names = closings, checks, names
         self._tasks: set[asyncio.Task[None]] = set()
+        self.on_committed: Callable[[Committed], None] = lambda committed: None
+        """Told first of what is on record."""
 
     async def follow(self, committed: Committed) -> None:
         """Start what the page asks for, and return."""
+        self.on_committed(committed)
         if any(session.closings for session in committed.sessions):
             self._spawn(self._closings.send_all)
         soon = self._clock.now() + RECHECK

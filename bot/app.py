@@ -14,8 +14,10 @@ from aiohttp import web
 from aiolimiter import AsyncLimiter
 
 import commands
-from bot import server
+from bot import report, server
 from bot.aftermath import Aftermath
+from bot.alerting import Alerting
+from bot.bulk import BulkEnds
 from bot.channels.aibot import AibotChannel
 from bot.channels.posting import PostJson
 from bot.channels.webhook import WebhookChannel
@@ -24,19 +26,25 @@ from bot.core import Core
 from bot.desk import Desk
 from bot.discovery import discover
 from bot.dispatch import Access, Dispatch
-from bot.ending import EndResult
+from bot.ending import EndResult, Outcome
 from bot.errors import ChannelError, KfbotError, SettingsError, StorageError, WeComError
 from bot.kf_sync import KfSync
 from bot.locate import locate
-from bot.model import CardTap
+from bot.model import CardTap, Scope, Via
 from bot.names import Names
-from bot.ports import PendingEnding
-from bot.registry import Command, Registry
+from bot.ports import Committed, PendingEnding
+from bot.registry import Command, Registry, Role
 from bot.replies import end_result_later
+from bot.report import Report
 from bot.scheduler import Job, Scheduler
+from bot.sessions import Session
 from bot.settings import Settings
+from bot.taps import Rights, Taps
+from bot.teams import Teams
+from bot.transfer import Transfers
 from bot.wecom.crypto import CallbackCrypto
 from bot.window import Window
+from storage.retention import Retention
 
 log = logging.getLogger("kfbot.app")
 
@@ -44,6 +52,8 @@ TOKEN_LESS = (8, 61.0)  # sync_msg without a token: WeCom blocks for a minute at
 STATE_READS = (600, 60.0)  # of 10,000 a minute that WeCom grants a corp
 SETTLE_EVERY = 2.0
 ACCOUNTS_EVERY = 300.0
+PRUNE_EVERY = 600.0
+ALARMS_EVERY = 5.0
 DRAIN = 8.0  # seconds that work under way may take at stop
 
 
@@ -56,7 +66,7 @@ class App:
         token_less, reads = Window(*TOKEN_LESS), AsyncLimiter(*STATE_READS)
         self.checks = Checks(core.ledger, core.clock, core.handoffs.read_state, reads.acquire)
         self.names = Names(core.kf, core.people, core.clock)
-        core.handoffs.on_open = self.names.want
+        core.handoffs.on_open = self._opened
         self.aftermath = Aftermath(core.people, core.clock, core.closings, self.checks, self.names)
         self.sync = KfSync(
             core.kf,
@@ -64,13 +74,21 @@ class App:
             core.clock,
             self.aftermath.follow,
             token_less.turn,
+            unannounced=self._unannounced,
             keep_text=core.ledger.keep_text,
             observe=core.metrics.observe_sync,
         )
         self.channel = _channel(core, self._alarm)
         self.lifeline = _lifeline(core)
+        self.retention = Retention(core.database, settings.storage.retention)
         self.dispatch = self._dispatch()
+        self.alerting = Alerting(core, self.channel, self.lifeline, self.teams, self.sync.catch_up, self._name_of)
+        self.aftermath.on_committed = self._committed
+        self.taps = None if self.channel is None else self._taps(self.channel)
+        if self.taps is not None:
+            self.dispatch.resume = self.taps.resume
         self.accounts: list[str] = []
+        self._names: dict[str, str] = {}
         self._hooks = server.Hooks(self._wake, self._accounts_changed, self.readiness)
         callback = server.CallbackRoute(_crypto(settings), self._hooks, core.clock, core.metrics)
         self._runner = server.runner(server.build(callback, self._hooks, core.metrics))
@@ -87,9 +105,11 @@ class App:
         await web.TCPSite(self._runner, host, port, reuse_address=True).start()
         log.info("listening | http://%s:%d", host, self.port)
         self.desk.offer_code()
-        if self.channel is not None:
-            await self.channel.start(self.dispatch.handle, self._tapped)
+        if self.channel is not None and self.taps is not None:
+            await self.channel.start(self.dispatch.handle, self.taps.handle)
         self.scheduler.start()
+        self._spawn("watch", self.alerting.watch.run)
+        self._spawn("rules", self.alerting.take_up)
         self._spawn("checks", self.checks.run)
         self._spawn("names", self.names.run)
         self._spawn("settle", self._settle)
@@ -109,6 +129,9 @@ class App:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN):
                 await self.sync.stop()
+                await self.report.stop()
+                if self.taps is not None:
+                    await self.taps.drain(DRAIN / 2)
                 if self.channel is not None:
                     await self.channel.stop()
                 if self.lifeline is not None:
@@ -139,6 +162,9 @@ class App:
     # -- what the parts ask of each other
 
     def _wake(self, open_kfid: str, token: str) -> None:
+        """A callback has come."""
+        if self.alerting.silence is not None:
+            self.alerting.silence.callback(self.core.clock.now())
         if open_kfid and (not self.core.settings.kf.accounts or open_kfid in self.core.settings.kf.accounts):
             self.sync.wake(open_kfid, token)
         elif not open_kfid:
@@ -157,8 +183,8 @@ class App:
             self.core.metrics.open.labels(status).set(count)
         return server.Readiness(not any(checks.values()), checks)
 
-    async def problems(self) -> tuple[str, ...]:
-        """Ready sentences for `/status`."""
+    async def problems(self, scope: Scope) -> tuple[str, ...]:
+        """Ready sentences for `/status`; of kf accounts, only about those in scope."""
         say, found = self.core.say, []
         if not _has_callback(self.core.settings):
             found.append(say("problem.callback"))
@@ -166,7 +192,7 @@ class App:
             if why:
                 found.append(say(f"problem.{key}", why=why))
         for account in await self.core.sync_store.accounts():
-            if account.error:
+            if account.error and account.open_kfid in scope:
                 name = say.plain(account.name or account.open_kfid)
                 found.append(say("problem.account", account=name, why=say.plain(account.error, 120)))
         return tuple(found)
@@ -192,8 +218,26 @@ class App:
         except StorageError:
             return {}
 
-    async def _tapped(self, tap: CardTap) -> None:
-        log.info("tap | key=%s by=%s", tap.key, tap.userid)
+    def _unannounced(self, open_kfid: str, count: int) -> None:
+        """A poll has found what a callback should have brought."""
+        log.warning("found without a callback | account=%s items=%d", open_kfid, count)
+        if self.alerting.silence is not None:
+            self.alerting.silence.found(self.core.clock.now())
+
+    def _opened(self, sessions: list[Session]) -> None:
+        """Handoffs that a state read has opened."""
+        self.names.want([each.external_userid for each in sessions])
+        self.alerting.watch.news(sessions)
+        self._spawn("landed", lambda: self.alerting.alarms.landed(sessions))
+
+    def _committed(self, committed: Committed) -> None:
+        if opened := self.alerting.committed(committed):
+            self._spawn("landed", lambda: self.alerting.alarms.landed(opened))
+        if not committed.fresh:  # an account's history has been read to its end
+            self._spawn("live", self.alerting.learn)
+
+    def _name_of(self, open_kfid: str) -> str:
+        return self._names.get(open_kfid) or open_kfid
 
     def _alarm(self, kind: str, why: str) -> None:
         """The channel has stopped for good: only a person can mend that, so tell by whatever way is left."""
@@ -210,12 +254,25 @@ class App:
             Job("poll", self.core.settings.kf.poll, self._poll),
             Job("settle", SETTLE_EVERY, self._settle),
             Job("accounts", ACCOUNTS_EVERY, self._refresh_accounts),
+            Job("watch", self.core.settings.watch.tick, self.alerting.watch.tick, exact=True),
+            Job("alarms", min(self.core.settings.watch.tick, ALARMS_EVERY), self.alerting.alarms.look),
             Job("reconcile", QUIET_EVERY, self.checks.look_after_quiet_ones),
+            Job("retention", PRUNE_EVERY, self._prune),
+            Job(
+                "report",
+                min(self.core.settings.watch.tick, report.EVERY),
+                lambda: self.report.run(self.core.clock.now()),
+            ),
         ]
 
     async def _poll(self) -> None:
         """The safety net for lost callbacks; calls without a token take turns inside WeCom's limit."""
         self.sync.wake_all(self.accounts)
+
+    async def _prune(self) -> None:
+        deleted = await self.retention.prune(self.core.clock.now())
+        if deleted:
+            log.info("old records deleted | %s", " ".join(f"{table}={count}" for table, count in deleted.items()))
 
     async def _settle(self) -> None:
         await self.core.handoffs.settle_pending(self._tell)
@@ -229,6 +286,7 @@ class App:
         await self.core.sync_store.know_accounts(watched)
         fresh = [each.open_kfid for each in watched if each.open_kfid not in self.accounts]
         self.accounts = [each.open_kfid for each in watched]
+        self._names = {each.open_kfid: each.name for each in watched}
         self.sync.wake_all(fresh)
         for account in self.accounts:
             await self._refresh_servicers(account)
@@ -258,7 +316,7 @@ class App:
 
     async def _tell(self, pending: PendingEnding, result: EndResult) -> None:
         """The outcome of an end whose caller could not wait for it."""
-        if not pending.chat_id or self.channel is None:
+        if not pending.chat_id or self.channel is None or await self._told_otherwise(pending, result):
             return
         names = await self.core.people.nicknames([pending.key.external_userid])
         text = end_result_later(
@@ -269,12 +327,39 @@ class App:
         except ChannelError as undelivered:
             log.warning("outcome not delivered | handoff=%d %s", pending.ending.handoff_id, undelivered)
 
+    async def _told_otherwise(self, pending: PendingEnding, result: EndResult) -> bool:
+        """A tapped end of which the group hears by the last word on its alert."""
+        if pending.ending.via != Via.BUTTON or not pending.is_group or result.outcome is Outcome.FAILED:
+            return False
+        self.alerting.watch.wake()
+        watched = await self.core.attention.watched(pending.ending.handoff_id)
+        return watched is not None and watched.told
+
     # -- building
+
+    def _taps(self, channel: AibotChannel) -> Taps:
+        core = self.core
+        return Taps(
+            channel, core.chats, core.ledger, core.handoffs, core.attention, self.alerting.subjects, core.clock,
+            core.say, self._rights, self.dispatch.access.who_may, self.alerting.watch.wake,
+            core.metrics.observe_command,
+        )  # fmt: skip
+
+    def _rights(self, tap: CardTap) -> Rights:
+        role = self.dispatch.role_of(tap)
+        admin = role is Role.ADMIN
+        inside = tap.is_group and tap.chat_id in self.dispatch.paired
+        return Rights(role, self.teams.scope(tap.chat_id, tap.is_group, admin), inside or (admin and not tap.is_group))
 
     def _dispatch(self) -> Dispatch:
         core, settings = self.core, self.core.settings
         paired: set[str] = set(settings.group.chat_ids) | set(settings.group.routes.values())
-        self.desk = Desk(core.chats, core.clock, paired, self.problems)
+        self.desk = Desk(core.chats, core.clock, paired, self.problems, self.channel)
+        self.teams = Teams(settings.group.routes, settings.group.chat_ids, paired)
+        self.report = Report(
+            core.stats, core.people, core.chats, core.clock, core.say, self.channel, self.teams.groups,
+            settings.report.at, self.lifeline,
+        )  # fmt: skip
         roles = settings.roles
         return Dispatch(
             registry=Registry(discover(commands, Command)),
@@ -287,9 +372,14 @@ class App:
             people=core.people,
             handoffs=core.handoffs,
             desk=self.desk,
+            transfers=Transfers(core.kf, core.ledger, core.people, core.handoffs, core.clock),
+            bulk=BulkEnds(core.handoffs, core.clock, core.say),
+            attention=core.attention,
+            teams=self.teams,
             paired=paired,
             observe=core.metrics.observe_command,
-            locate=lambda customer: locate(core.kf, core.ledger, customer),
+            locate=lambda customer, scope: locate(core.kf, core.ledger, customer, scope),
+            report=self.report,
         )
 
     def _spawn(self, name: str, run: Callable[[], Awaitable[None]]) -> None:

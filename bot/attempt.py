@@ -23,6 +23,11 @@ def unwatched(step: StateRead | Move) -> None:
     """Nobody follows the steps."""
 
 
+def always(session: Session) -> bool:
+    """Somebody asked for the end, so it is wanted however the conversation goes."""
+    return True
+
+
 class Attempt:
     """What one run through an end has learned so far. `until`: by the loop's time, how long WeCom is waited for."""
 
@@ -35,9 +40,11 @@ class Attempt:
         notify: tuple[str, bool] | None,
         watch: Watch,
         until: float,
+        still: Callable[[Session], bool] = always,
     ) -> None:
         self.key, self.operator, self.via, self.reason = key, operator, via, reason
         self.notify, self.watch, self.until = notify, watch, until
+        self.still, self.unwanted = still, False
         self.first: StateReading | None = None
         self.before = StateReading(ServiceState.NEW)
         self.after: StateReading | None = None
@@ -81,6 +88,8 @@ class Attempt:
             log.info("💡 提示: 确保企业微信后台配置为「智能助手接待」")
         elif result.outcome is Outcome.ALREADY:
             log.info("✅ 成功结束会话！会话此前已结束 | %s", self)
+        elif result.outcome is Outcome.SKIPPED:
+            log.info("📊 当前会话状态: 又有新消息，不自动结束会话 | %s", self)
         elif result.outcome is Outcome.NOT_HUMAN:
             log.info("📊 当前会话状态: 无需结束会话 | %s", self)
         else:

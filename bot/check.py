@@ -205,6 +205,7 @@ def _wrong_accounts(bench: Bench) -> list[Finding]:
     denied = [each for each in bench.accounts if not each.manage_privilege]
     refused = [_denied(bench, each) for each in denied]
     elsewhere = [("group.routes", each) for each in settings.group.routes]
+    elsewhere += [("watch.accounts", each) for each in settings.watch.accounts]
     elsewhere += [("end.accounts", each) for each in settings.end.accounts]
     strays = [
         bench.warning("accounts", "accounts.stray", key=key, account=each)

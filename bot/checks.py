@@ -1,7 +1,7 @@
 """Read the state of sessions marked for it (`check_at`), oldest first, inside a budget far below WeCom's limits.
 
-Marks are set by a first start, by a customer's message in a session whose state nothing told, and by news that
-contradict each other. They are rows, so a crash forgets none.
+Marks are set by a first start, by a customer's message in a session whose state nothing told, by news that contradict
+each other, and once a minute for what has long been quiet. They are rows, so a crash forgets none.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from bot.errors import CredentialRejected, KfbotError, RateLimited, TokenExpired
 from bot.model import SessionKey, StateReading
 from bot.ports import Clock, Ledger
 from bot.sessions import Session
+from bot.states import SESSION_LIFETIME
 
 log = logging.getLogger("kfbot.checks")
 
@@ -23,6 +24,7 @@ NAP = 1.0  # seconds between looks while marks lie in the future
 RETRY = 15.0  # seconds until a session whose read failed is read again
 PAUSE_AFTER_LIMIT = 60.0
 QUIET = 600.0  # seconds after which what is known of an open handoff is old
+UNSERVED = 1800.0  # the same of a session that no human is known to have
 QUIET_EVERY, QUIET_AT_ONCE = 60.0, 100  # at most 100 reads a minute of the 10,000 that WeCom grants a corp
 
 REFUSED_TO_ALL = (RateLimited, CredentialRejected, TokenExpired)
@@ -62,9 +64,14 @@ class Checks:
             await self._wait(pause)
 
     async def look_after_quiet_ones(self) -> None:
-        """Ends by other programs bring no event: read again what is said to be open and has long not shown it."""
+        """Other programs act without an event: read again, in both directions, what that may have changed. First open
+        handoffs that have long not shown it; then, with what is left of the minute, sessions without one.
+        """
         now = self._clock.now()
-        if await self._ledger.check_quiet(now - QUIET, now, QUIET_AT_ONCE):
+        marked = await self._ledger.check_quiet(now - QUIET, now, QUIET_AT_ONCE)
+        left = QUIET_AT_ONCE - marked
+        marked += await self._ledger.check_unserved(now - UNSERVED, now - SESSION_LIFETIME, now, left)
+        if marked:
             self.wake()
 
     async def work_off(self) -> float:
@@ -96,6 +103,8 @@ class Checks:
 
         def postpone(session: Session) -> None:
             session.check_at = now + RETRY if passing else None
+            if not passing:  # nothing was learned, but the others are asked about first
+                session.state_at = max(session.state_at, now)
 
         await self._ledger.change(key, postpone, now)
 

@@ -77,14 +77,15 @@ def run(path: Path) -> None:
 
 @cli.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port of the page.")
+@click.option("--script", is_flag=True, help="A busy afternoon plays by itself, in under two minutes.")
 @_optional_settings("Language, rules, texts and roles to try; accounts, group and storage are the demo's own.")
-def demo(port: int, path: Path | None) -> None:
+def demo(port: int, script: bool, path: Path | None) -> None:
     """The bot with a small WeCom to play with: a page with a customer, the group and a servicer."""
     import asyncio
 
     from bot.demo import run_demo
 
-    asyncio.run(run_demo(port, path))
+    asyncio.run(run_demo(port, path, script=script))
 
 
 @cli.command()

@@ -8,17 +8,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bot.errors import RateLimited, WeComBusy, WeComError, WeComUnavailable
-from bot.model import EventType, Handoff, Message, OperatorType
+from bot.model import EventType, Handoff, Message
 from bot.ports import Clock, Closing, KfApi, Ledger
 from bot.sessions import SYSTEM, Session
 
 log = logging.getLogger("kfbot.closing")
 _CLOSING_MSGID = re.compile(r"closing-(\d{1,12})-")
 PAUSE = 0.5  # seconds between tries; a code lives 20
+
+
+Texts = Callable[[Handoff], str]
+"""What to say at the end of a handoff; empty for nothing."""
 
 
 class ClosingMessages:
@@ -29,7 +33,7 @@ class ClosingMessages:
         kf: KfApi,
         ledger: Ledger,
         clock: Clock,
-        texts: Mapping[OperatorType, str],
+        texts: Texts,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._kf, self._ledger, self._clock = kf, ledger, clock
@@ -58,7 +62,7 @@ class ClosingMessages:
 
     async def _deliver(self, closing: Closing) -> tuple[str, WeComError | None]:
         """Try until it is in, refused, or the code is dead. The code works once, so repeating cannot double it."""
-        text = self._texts.get(closing.handoff.ended_by or OperatorType.SYSTEM, "")
+        text = self._texts(closing.handoff)
         if not text:
             return "skipped", None
         doubt: WeComError | None = None

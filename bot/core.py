@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import time
 
+from bot.attention import Attention
+from bot.books import Books
 from bot.closing import ClosingMessages
 from bot.handoffs import Handoffs
 from bot.http import Http
 from bot.metrics import Metrics
-from bot.model import OperatorType
+from bot.model import Handoff, OperatorType
 from bot.ports import Clock
+from bot.rules import Policy
 from bot.settings import Settings
+from bot.upstream import Upstream
 from bot.wecom.client import KfClient
 from bot.wecom.errcodes import meaning_of
 from bot.wording import Words
+from storage.alerts import Alerts
 from storage.chats import Chats
 from storage.database import Database
 from storage.ledger import Ledger
 from storage.people import People
+from storage.stats import Stats
 from storage.sync_store import SyncStore
 
 
@@ -33,28 +39,25 @@ class Core:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
-        self.say = Words(settings.lang, settings.group.aibot.name, meaning_of)
+        self.say = Words(settings.lang, settings.group.aibot.name, meaning_of, settings.zone)
         self.http = Http()
+        self.upstream, self.books = Upstream(), Books(settings)
         wecom = settings.wecom
         self.kf = KfClient(
             self.http,
             wecom.corp_id,
             wecom.secret.get_secret_value(),
             wecom.api_base,
-            observe=self.metrics.observe_call,
+            observe=self._observe_call,
         )
         self.database = Database(settings.storage.path)
         keep = settings.storage.keep_text
-        self.ledger = Ledger(self.database, wecom.corp_id, keep)
-        self.sync_store = SyncStore(self.database, wecom.corp_id, keep)
+        self.ledger = Ledger(self.database, wecom.corp_id, keep, self.books.earliest)
+        self.sync_store = SyncStore(self.database, wecom.corp_id, keep, self.books.earliest)
         self.people, self.chats = People(self.database), Chats(self.database)
-        closing = settings.customer.closing
-        texts = {
-            OperatorType.USER: closing.user,
-            OperatorType.AGENT: closing.agent,
-            OperatorType.SYSTEM: closing.system,
-        }
-        self.closings = ClosingMessages(self.kf, self.ledger, self.clock, texts)
+        self.alerts, self.stats = Alerts(self.database), Stats(self.database)
+        self.attention = Attention(self.alerts, self.chats, self.clock, self.books, settings.watch.snooze)
+        self.closings = ClosingMessages(self.kf, self.ledger, self.clock, self._closing_text)
         self.handoffs = Handoffs(self.kf, self.ledger, self.clock, self.closings)
 
     async def open(self) -> None:
@@ -63,3 +66,15 @@ class Core:
     async def close(self) -> None:
         await self.http.close()
         await self.database.close()
+
+    def _closing_text(self, handoff: Handoff) -> str:
+        closing = self.settings.customer.closing
+        if handoff.ended_by is OperatorType.SYSTEM and handoff.operator_id == Policy.ON_MESSAGE:
+            return closing.for_on_message
+        return {OperatorType.USER: closing.user, OperatorType.AGENT: closing.agent}.get(
+            handoff.ended_by or OperatorType.SYSTEM, closing.system
+        )
+
+    def _observe_call(self, endpoint: str, outcome: str, seconds: float) -> None:
+        self.metrics.observe_call(endpoint, outcome, seconds)
+        self.upstream.observe(endpoint, outcome, seconds)

@@ -7,6 +7,9 @@ import json
 import signal
 import socket
 import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +18,46 @@ import click
 from bot import log
 from bot.app import App
 from bot.core import Core
-from bot.sandbox import Sandbox, SandboxConfig, settings_for
+from bot.sandbox import SCRIPT_MINUTES, Sandbox, SandboxConfig, settings_for
 from bot.settings import Settings, secrets_of
 from bot.settings_file import load
 
 HOST = "127.0.0.1"
 
 
-async def run_demo(port: int, path: Path | None = None) -> None:
+async def run_demo(port: int, path: Path | None = None, *, script: bool = False) -> None:
     """Sandbox and bot in one process until interrupted; the bot's data live in a folder that goes away with it.
 
-    `path`: settings whose language, rules and texts to try. Raises SettingsError before anything is started.
+    The bot lives in the sandbox's time. `path`: settings whose language, rules and texts to try. `script`: a busy
+    afternoon plays by itself. Raises SettingsError before anything is started.
     """
-    load(path)
+    now = afternoon(load(path)) if script else time.time
     callback_port = _free_port()
     config = SandboxConfig(callback_url=f"http://{HOST}:{callback_port}/callback/kf")
     ended = _interrupted()
     with tempfile.TemporaryDirectory(prefix="kfbot-demo-") as folder:
-        async with Sandbox(config, seed=True).serve(HOST, port) as sandbox:
+        async with Sandbox(config, now=now, seed=True).serve(HOST, port) as sandbox:
             settings = demo_settings(config, sandbox, Path(folder), callback_port, path)
             listener = log.start(settings.log.dir, settings.log.level, settings.log.json_lines, secrets_of(settings))
-            app = App(Core(settings))
+            app = App(Core(settings, sandbox))
             try:
                 await app.start()
+                if script:
+                    sandbox.player.start()
                 click.echo(f"\n  kfbot demo: {sandbox.base_url}/   (Ctrl+C ends it)\n")
                 await ended.wait()
             finally:
                 await app.stop()
                 listener.stop()
+
+
+def afternoon(settings: Settings) -> Callable[[], float]:
+    """A clock of today, so far from the time of the daily report that the script ends with it."""
+    hour, minute = map(int, (settings.report.at or "18:00").split(":"))
+    real = datetime.now(settings.zone)
+    closing = real.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    ahead = (closing - real).total_seconds() - SCRIPT_MINUTES * 60
+    return lambda: time.time() + ahead
 
 
 async def run_sandbox(port: int, callback: str, path: Path | None = None) -> None:
@@ -64,6 +79,7 @@ def demo_settings(
     chats = [group["chatid"] for group in sandbox.state()["groups"] if group["kind"] == "group"]
     values["group"]["chat_ids"] = chats
     values["webhooks"] = []
+    values["watch"] = {"tick": "1s"}  # the page moves the clock, and nobody wants to wait for what follows
     values["kf"] = {"accounts": []}
     values["server"] = {"host": HOST, "port": port, "public_url": ""}
     values["storage"] = {"url": f"sqlite:///{folder / 'kfbot.db'}"}

@@ -1,4 +1,4 @@
-"""What commands ask of the bot itself: its health, and pairing a group."""
+"""What commands ask of the bot itself: its health, pairing a group, saying more than the answer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 from bot import __version__
-from bot.model import GroupMessage
-from bot.ports import Chats, Clock
+from bot.errors import ChannelError
+from bot.model import GroupMessage, Scope
+from bot.ports import Chats, Clock, GroupChannel
 from bot.registry import Health, Pairing
 
 log = logging.getLogger("kfbot.desk")
@@ -20,9 +21,15 @@ class Desk:
     """Implements `bot.registry.Desk`."""
 
     def __init__(
-        self, chats: Chats, clock: Clock, paired: set[str], problems: Callable[[], Awaitable[tuple[str, ...]]]
+        self,
+        chats: Chats,
+        clock: Clock,
+        paired: set[str],
+        problems: Callable[[Scope], Awaitable[tuple[str, ...]]],
+        channel: GroupChannel | None,
     ) -> None:
         self._chats, self._clock, self._paired, self._problems = chats, clock, paired, problems
+        self._channel = channel
         self._began = clock.now()
         self._code, self._wrong = "", 0
 
@@ -34,8 +41,8 @@ class Desk:
                 "还没有配对的群。在群里发送: @机器人 /bind %s | no group is paired yet, send this there", self._code
             )
 
-    async def health(self) -> Health:
-        return Health(__version__, self._clock.now() - self._began, await self._problems())
+    async def health(self, scope: Scope) -> Health:
+        return Health(__version__, self._clock.now() - self._began, await self._problems(scope))
 
     async def pair(self, message: GroupMessage, code: str) -> Pairing:
         if message.chat_id in self._paired:
@@ -54,6 +61,14 @@ class Desk:
         self._paired.add(message.chat_id)
         log.info("paired | chat=%s by=%s", message.chat_id, message.userid)
         return Pairing.DONE
+
+    async def tell(self, message: GroupMessage, text: str) -> None:
+        if self._channel is None:
+            return
+        try:
+            await self._channel.send(message.chat_id, message.is_group, text)
+        except ChannelError as undelivered:
+            log.warning("not told | chat=%s %s", message.chat_id, undelivered)
 
     def _count_wrong(self, message: GroupMessage) -> None:
         self._wrong += 1

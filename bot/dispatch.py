@@ -10,13 +10,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.attention import Attention
+from bot.bulk import BulkEnds
 from bot.errors import ChannelError, CommandError, WeComError
 from bot.handoffs import Handoffs
-from bot.model import GroupMessage, Operator, OperatorType, SessionKey
+from bot.model import CardTap, GroupMessage, Operator, OperatorType, Scope, SessionKey
 from bot.parsing import CommandLine, parse_command
-from bot.ports import Chats, Clock, GroupChannel, Ledger, LostCommand, People
-from bot.registry import Command, Context, Desk, Parameter, Registry, Rest, Role, Target, unknown
+from bot.ports import TAP, Chats, Clock, GroupChannel, Ledger, LostCommand, People
+from bot.registry import Command, Context, Desk, Parameter, Registry, Reporter, Rest, Role, Target, unknown
 from bot.targets import Targets
+from bot.teams import Teams
+from bot.transfer import Transfers
 from bot.wording import Words
 
 log = logging.getLogger("kfbot.dispatch")
@@ -52,6 +56,10 @@ class Access:
         return sorted(self.admins if role is Role.ADMIN else self.admins | self.agents)
 
 
+async def _forget(lost: LostCommand) -> None:
+    """Where nobody takes up taps."""
+
+
 @dataclass(slots=True)
 class Dispatch:
     """One instance a process. `handle` is what the channel calls for each message; it never raises.
@@ -69,9 +77,15 @@ class Dispatch:
     people: People
     handoffs: Handoffs
     desk: Desk
+    transfers: Transfers
+    bulk: BulkEnds
+    attention: Attention
+    teams: Teams
     observe: Callable[[str, str, float], None] = lambda command, outcome, seconds: None
+    resume: Callable[[LostCommand], Awaitable[None]] = _forget
     paired: set[str] = field(default_factory=set)
-    locate: Callable[[str], Awaitable[list[SessionKey]]] | None = None
+    locate: Callable[[str, Scope], Awaitable[list[SessionKey]]] | None = None
+    report: Reporter | None = None
     _lost: list[LostCommand] = field(default_factory=list)
 
     async def start(self) -> None:
@@ -79,14 +93,16 @@ class Dispatch:
 
         To be called before the channel can bring a message.
         """
-        self.paired.update(await self.chats.paired())
+        self.teams.take_up(await self.chats.paired())
         self._lost = await self.chats.lost(self.clock.now() - ANSWERABLE)
 
     async def own_up(self) -> None:
         """Tell who waits for an answer that an earlier process took with it. Nothing is run again by itself."""
         for lost in self._lost:
+            if lost.command == TAP:
+                await self.resume(lost)
             await self.chats.settle(lost.id, "lost", 0.0)
-            if self.channel is None or (lost.is_group and lost.chat_id not in self.paired):
+            if lost.command == TAP or self.channel is None or (lost.is_group and lost.chat_id not in self.paired):
                 continue
             try:
                 text = self.say("command.lost", text=self.say.plain(lost.text))
@@ -97,7 +113,7 @@ class Dispatch:
     async def handle(self, message: GroupMessage) -> None:
         """Everything may arrive twice: a msgid is worked on once, across restarts."""
         began = time.perf_counter()
-        line = parse_command(message.text)
+        line = self._read(message.text)
         name = self._name(line)
         try:
             claimed = await self.chats.claim(message, name, message.text[:LONGEST_LOGGED], self.clock.now())
@@ -136,23 +152,33 @@ class Dispatch:
         return self.say("incident", incident=incident), incident
 
     async def _run(self, message: GroupMessage, line: CommandLine | None) -> str:
-        role = self._role(message)
+        role = self.role_of(message)
         operator = Operator(OperatorType.AGENT, message.userid)
+        scope = self.teams.scope(message.chat_id, message.is_group, role is Role.ADMIN)
         context = Context(
             message, role, operator, self.clock.now(), self.say, self.registry,
-            self.handoffs, self.ledger, self.people, self.desk,
+            self.handoffs, self.ledger.within(scope), self.people, self.desk, self.transfers, self.bulk,
+            self.attention,
+            scope=scope,
+            report=self.report,
         )  # fmt: skip
         found = self._find(line)
         self._admit(message, found, role)
         if found is None:
             raise CommandError(unknown(line.name if line else "", context.usable(), self.say), "unknown")
-        return await found.run(context, *await self._arguments(found, line, message))
+        return await found.run(context, *await self._arguments(found, line, context))
 
-    def _role(self, message: GroupMessage) -> Role:
+    def role_of(self, message: GroupMessage | CardTap) -> Role:
         """Outside the paired groups nobody is an agent by being there."""
         role = self.access.role(message.userid)
         inside = message.is_group and message.chat_id in self.paired
         return role if inside or message.userid in self.access.agents | self.access.admins else Role.VIEWER
+
+    def _read(self, text: str) -> CommandLine | None:
+        """A name of two words goes before that of its first word alone."""
+        line = parse_command(text)
+        longer = line.longer() if line else None
+        return longer if longer is not None and self.registry.find(longer.name) else line
 
     def _find(self, line: CommandLine | None) -> Command | None:
         """A mention without a word, or with words that are no command, gets the help."""
@@ -181,12 +207,12 @@ class Dispatch:
         needed = self.say(f"role.{found.role.value}")
         return self.say("refused.role", command=found.name, needed=needed, allowed=allowed)
 
-    async def _arguments(self, found: Command, line: CommandLine | None, message: GroupMessage) -> list[Any]:
+    async def _arguments(self, found: Command, line: CommandLine | None, context: Context) -> list[Any]:
         """Words to values by the command's signature, all refusals with the usage line."""
         if line is None or self.registry.find(line.name) is not found:
             return []
-        targets = Targets(self.ledger, self.people, self.say, self.locate)
-        reader = _Reader(line, targets, self.say, message.quote)
+        targets = Targets(context.ledger, self.people, self.say, self.locate, context.scope)
+        reader = _Reader(line, targets, self.registry, self.say, context.message.quote)
         try:
             return [await reader.take(parameter) for parameter in found.parameters] + reader.leftover()
         except CommandError as misused:
@@ -219,8 +245,8 @@ class Dispatch:
 class _Reader:
     """Takes arguments off a command line from left to right."""
 
-    def __init__(self, line: CommandLine, targets: Targets, say: Words, quote: str) -> None:
-        self._line, self._targets, self._say, self._quote = line, targets, say, quote
+    def __init__(self, line: CommandLine, targets: Targets, registry: Registry, say: Words, quote: str) -> None:
+        self._line, self._targets, self._registry, self._say, self._quote = line, targets, registry, say, quote
         self._taken = 0
         self._greedy = False
 
@@ -231,6 +257,8 @@ class _Reader:
             case "rest":
                 self._greedy = True
                 return Rest(self._line.after(self._taken))
+            case "command":
+                return self._command(parameter)
             case "number":
                 return self._number()
             case "choice":
@@ -288,6 +316,12 @@ class _Reader:
         found = _GLUED.match(self._line.rest) if self._taken == 0 else None
         parted = parse_command(f"/{self._line.name} {found['who']} {found['more']}") if found else None
         self._line = parted or self._line
+
+    def _command(self, parameter: Parameter) -> str:
+        """One word, or two where there is a command of that name."""
+        word = self._word(parameter).lstrip("/")
+        longer = f"{word} {self._peek()}"
+        return f"{word} {self._next()}" if self._registry.find(longer) else word
 
     def _number(self) -> int:
         word = self._next()

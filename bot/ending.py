@@ -17,13 +17,15 @@ NOT_SERVICER, CONVERSATION_END, NOT_ALLOWED = 95014, 95013, 95016
 
 class Outcome(StrEnum):
     """`ENDED` by this call; `ALREADY` over, whoever did it; `NOT_HUMAN`: nothing to end; `FAILED`: still open, and
-    known to be; `UNKNOWN`: WeCom did not answer, the intention stays recorded and is settled later."""
+    known to be; `UNKNOWN`: WeCom did not answer, the intention stays recorded and is settled later; `SKIPPED`: not
+    wanted any more when it came to it."""
 
     ENDED = "ended"
     ALREADY = "already"
     NOT_HUMAN = "not_human"
     FAILED = "failed"
     UNKNOWN = "unknown"
+    SKIPPED = "skipped"
 
 
 class Verdict(StrEnum):

@@ -92,8 +92,11 @@ class WeComUnavailable(WeComError):
 class ChannelError(KfbotError):
     """The group channel could not deliver.
 
-    `errcode`: the channel's code, or 0 when the connection is down.
+    `errcode`: the channel's code, or 0 when the connection is down. `sent`: it went out and was not acknowledged, so
+    that it may have been delivered or not.
     """
+
+    sent = False
 
     def __init__(self, message: str, errcode: int = 0) -> None:
         self.errcode = errcode

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
-from bot.attempt import Attempt, Watch, finish_theirs, unwatched
+from bot.attempt import Attempt, Watch, always, finish_theirs, unwatched
 from bot.closing import ClosingMessages
 from bot.ending import NOT_SERVICER, EndResult, Move, Outcome, StateRead, Verdict, judge
 from bot.errors import WeComError, WeComUnavailable
@@ -34,6 +34,7 @@ LEASE = 15.0  # seconds an intention belongs to whoever works on it
 GIVE_UP_AFTER = 600.0  # seconds an unsettled intention is tried again
 CLOSING_PATIENCE = 3.0  # seconds a caller waits to hear how the closing message went
 POLL = 0.05
+READS_AT_ONCE = 16
 
 T = TypeVar("T")
 Told = Callable[[PendingEnding, EndResult], Awaitable[None]]
@@ -52,8 +53,8 @@ class Handoffs:
         self._kf, self._ledger, self._clock = kf, ledger, clock
         self._closings, self._sleep, self._limit = closings, sleep, limit
         self._sending: set[asyncio.Task[str]] = set()
-        self.on_open: Callable[[list[str]], None] = lambda customers: None
-        """Told the external_userids of handoffs that a state read has opened."""
+        self.on_open: Callable[[list[Session]], None] = lambda sessions: None
+        """Told of sessions in which a state read has opened a handoff, as they stand after it."""
 
     async def read_state(self, key: SessionKey) -> StateReading:
         """Ask WeCom now, and follow what it says. Raises WeComError."""
@@ -61,6 +62,24 @@ class Handoffs:
         reading = await self._kf.state(key)
         await self._follow(key, session.version, reading)
         return reading
+
+    async def read_states(self, keys: Iterable[SessionKey]) -> dict[SessionKey, WeComError]:
+        """As `read_state` for many, some at a time and followed in one transaction. Returns those that failed."""
+        gate = asyncio.Semaphore(READS_AT_ONCE)
+        before = await self._ledger.sessions(keys)
+        readings: dict[SessionKey, StateReading] = {}
+        failed: dict[SessionKey, WeComError] = {}
+
+        async def read(key: SessionKey) -> None:
+            async with gate:
+                try:
+                    readings[key] = await self._kf.state(key)
+                except WeComError as error:
+                    failed[key] = error
+
+        await asyncio.gather(*(read(key) for key in before))
+        await self._follow_all({key: (before[key].version, reading) for key, reading in readings.items()})
+        return failed
 
     async def end(
         self,
@@ -72,15 +91,17 @@ class Handoffs:
         handoff_id: int | None = None,
         notify: tuple[str, bool] | None = None,
         watch: Watch = unwatched,
+        still: Callable[[Session], bool] = always,
     ) -> EndResult:
         """End a session. Never raises WeComError: what WeCom refuses is in the result.
 
         Idempotent: an ended session is `ALREADY`. `handoff_id` names the one stretch that is meant, as a number or an
         old card does: when it is over, that is the answer, and the customer's next one is left alone. `notify` (chat
         id, is group): where to tell an outcome that is not known before the caller's time is up. `watch` sees each
-        step as it happens.
+        step as it happens. `still` is asked at the last moment, with all that is on record, whether the end is wanted;
+        if not, the outcome is `SKIPPED`.
         """
-        attempt = Attempt(key, operator, via, reason, notify, watch, self._deadline())
+        attempt = Attempt(key, operator, via, reason, notify, watch, self._deadline(), still)
         try:
             return await self._end(attempt, handoff_id)
         except WeComError as failed:  # of a first reading: nothing is recorded yet
@@ -116,6 +137,8 @@ class Handoffs:
             if not has_human(attempt.before.state):
                 return await self._nothing_to_end(attempt, version)
             attempt.handoff, ending, ours = await self._record(attempt, version, meant)
+            if attempt.unwanted:
+                return self._result(attempt, Outcome.SKIPPED)
             if ending is None:
                 continue  # news changed it between the reading and the record: look again
             if not ours:
@@ -134,6 +157,9 @@ class Handoffs:
                 return False  # this may be another stretch than the one that was read
             state_read(session, attempt.before, now)
             if session.handoff is None or meant not in (None, session.handoff.id):
+                return False
+            if not attempt.still(session):
+                attempt.unwanted = True
                 return False
             if session.ending is None:
                 data = {"via": attempt.via, **({"reason": attempt.reason} if attempt.reason else {})}
@@ -314,20 +340,28 @@ class Handoffs:
 
     async def _follow(self, key: SessionKey, version: int, reading: StateReading) -> Handoff | None:
         """Apply a reading unless younger news came in meanwhile. Returns the handoff it ended, if any."""
-        now = self._clock.now()
+        return next(iter(await self._follow_all({key: (version, reading)})), None)
 
-        def decide(session: Session) -> Handoff | None:
+    async def _follow_all(self, readings: Mapping[SessionKey, tuple[int, StateReading]]) -> list[Handoff]:
+        """`readings`: with the version of the session that WeCom was asked about."""
+        now = self._clock.now()
+        opened: list[Session] = []
+        ended: list[Handoff] = []
+
+        def decide(session: Session) -> None:
+            version, reading = readings[session.key]
             if session.version != version:
                 session.check_at = now
-                return None
+                return
             before = session.handoff
             state_read(session, reading, now)
             if session.handoff is not None and session.handoff is not before:
-                opened.append(key.external_userid)
-            return snapshot(before) if before is not None and not before.status.is_open else None
+                opened.append(session)
+            if before is not None and not before.status.is_open:
+                ended.append(snapshot(before))
 
-        opened: list[str] = []
-        ended = await self._ledger.change(key, decide, now)
+        if readings:
+            await self._ledger.change_all(readings, decide, now)
         if opened:
             self.on_open(opened)
         return ended

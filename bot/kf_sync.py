@@ -11,12 +11,13 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from math import inf
 
 from bot import sessions
 from bot.errors import KfbotError, RateLimited, StorageError, SyncTokenExpired, WeComError
 from bot.model import KfItem, SyncPage
 from bot.ports import AccountState, Clock, Committed, KfApi, SyncStore
-from bot.sessions import Session
+from bot.sessions import CUSTOMER, EVENT, SERVICER, Session
 from bot.states import SESSION_LIFETIME
 
 log = logging.getLogger("kfbot.sync")
@@ -26,6 +27,11 @@ PAUSE_AFTER_LIMIT = 60.0  # seconds WeCom blocks after 45009
 RETRY = 1.0  # seconds until a failed sync is tried again, doubled up to RETRY_MOST
 RETRY_MOST = 60.0
 INVALID_PARAMETER = 40058  # also said of a cursor that WeCom does not know
+FRESH = 2.0  # seconds an account counts as read to its end
+TOKEN_LESS_AFTER = 60.0  # seconds after which catching up is worth one of the few calls without a token
+IN_FLIGHT = 5.0  # seconds in which the callback that announces an item may still be under way
+
+ANNOUNCED = (CUSTOMER, EVENT, SERVICER)  # origins of items that WeCom sends a callback for
 
 # What follows a page, given what it brought; runs in the account's own loop, so it must not wait long.
 Follow = Callable[[Committed], Awaitable[None]]
@@ -34,15 +40,35 @@ TokenLess = Callable[[], Awaitable[None]]
 
 @dataclass(slots=True)
 class _Line:
-    """One account's loop. `wanted` grows with each hint; a run that saw the newest number may stop."""
+    """One account's loop. `wanted` grows with each hint, `called` with each that is a callback's.
+
+    `asked` and `heard` are what these were when the newest page was asked for, at `asked_at`: it answers all hints up
+    to there, so a run that asked after the newest may stop.
+    """
 
     open_kfid: str
     wanted: int = 0
+    called: int = 0
+    asked: int = 0
+    heard: int = 0
+    asked_at: float = -inf
+    read: int = 0  # `asked` of the last page of the last run that came to its end
+    read_at: float = -inf  # `asked_at` of the same
+    answered: int = 0  # and `heard`
+    overdue: int = 0  # items since then that a callback should have announced
+    waiting: list[tuple[int, asyncio.Future[bool]]] = field(default_factory=list)  # for a page that answers this hint
     token: str = ""
     token_at: float = 0.0
     recalled: bool = False  # the token an earlier process left has been looked for, once
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+
+    def tell(self, good: bool) -> None:
+        """How the run went, to all who waited for the page it asked for last."""
+        for number, done in self.waiting:
+            if number <= self.asked and not done.done():
+                done.set_result(good)
+        self.waiting = [each for each in self.waiting if not each[1].done()]
 
 
 class KfSync:
@@ -57,21 +83,28 @@ class KfSync:
         keep_text: bool,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         observe: Callable[[str, int], None] = lambda what, count: None,
+        unannounced: Callable[[str, int], None] = lambda open_kfid, count: None,
     ) -> None:
-        """`token_less_turn` waits until a call without a token keeps WeCom's limit (about 10 a minute for all)."""
+        """`token_less_turn` waits until a call without a token keeps WeCom's limit (about 10 a minute for all).
+
+        `unannounced` hears of each run that no callback asked for and that found items (how many) old enough for their
+        callback to have come: the evidence that callbacks do not reach us.
+        """
         self._kf, self._store, self._clock = kf, store, clock
         self._follow, self._token_less_turn = follow, token_less_turn
         self._keep_text, self._sleep, self._observe = keep_text, sleep, observe
+        self._unannounced, self._since = unannounced, clock.now()
         self._lines: dict[str, _Line] = {}
         self._closed = False
 
     def wake(self, open_kfid: str, token: str = "") -> None:
-        """There may be news. Returns at once; safe to call any number of times."""
+        """There may be news. Returns at once; safe to call any number of times. With a `token` it is a callback."""
         if self._closed:
             return
         line = self._lines.setdefault(open_kfid, _Line(open_kfid))
         line.wanted += 1
         if token:
+            line.called += 1
             line.token, line.token_at = token, self._clock.now()
         line.awake.set()
         if line.task is None or line.task.done():
@@ -81,6 +114,26 @@ class KfSync:
         for open_kfid in accounts:
             self.wake(open_kfid)
 
+    async def catch_up(self, open_kfid: str, patience: float) -> bool:
+        """Know what stands in WeCom's stream now, before acting upon a session. True if the account has been read to
+        its end just now, or is within `patience` seconds of loop time.
+
+        False at once where that would waste a call without a token: there are few of them a minute, for all accounts.
+        """
+        line, now = self._lines.setdefault(open_kfid, _Line(open_kfid)), self._clock.now()
+        if line.wanted == line.read and 0 <= now - line.read_at < FRESH:
+            return True
+        if self._closed or not (self._has_token(line) or abs(now - line.read_at) > TOKEN_LESS_AFTER):
+            return False
+        self.wake(open_kfid)
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        line.waiting.append((line.wanted, done))
+        try:
+            async with asyncio.timeout(patience):
+                return await done
+        except TimeoutError:
+            return False
+
     async def stop(self) -> None:
         """Finish the transaction under way, then end every loop."""
         self._closed = True
@@ -88,12 +141,14 @@ class KfSync:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for line in self._lines.values():
+            line.asked = line.wanted
+            line.tell(False)
 
     async def _run(self, line: _Line) -> None:
         """Sync until no hint is newer than the last run, with growing pauses after failures."""
         pause = RETRY
         while not self._closed:
-            seen = line.wanted
             line.awake.clear()
             try:
                 await self.sync(line.open_kfid, line)
@@ -101,12 +156,21 @@ class KfSync:
             except asyncio.CancelledError:
                 raise
             except Exception as failed:
+                line.tell(False)
                 await self._failed(line, failed)
                 await self._rest(line, PAUSE_AFTER_LIMIT if isinstance(failed, RateLimited) else pause)
                 pause = min(pause * 2, RETRY_MOST)
                 continue
-            if line.wanted == seen:
+            self._at_the_end(line)
+            if line.wanted == line.asked:
                 return
+
+    def _at_the_end(self, line: _Line) -> None:
+        if line.overdue and line.called == line.answered:
+            self._unannounced(line.open_kfid, line.overdue)
+        line.read, line.read_at, line.answered = line.asked, line.asked_at, line.heard
+        line.overdue = 0
+        line.tell(True)
 
     async def _rest(self, line: _Line, seconds: float) -> None:
         """Pause after a failure; a fresh callback token is a good reason to try at once."""
@@ -159,7 +223,7 @@ class KfSync:
                 if writing is not None:  # the page before is written while this one travels
                     await asyncio.shield(writing)
                 stuck = page.has_more and page.next_cursor in ("", cursor)
-                writing = asyncio.create_task(self._write(account, page))
+                writing = asyncio.create_task(self._write(line, account, page))
                 cursor = page.next_cursor or cursor
                 if stuck:
                     raise KfbotError(f"the cursor of {line.open_kfid} does not move although WeCom says there is more")
@@ -171,25 +235,39 @@ class KfSync:
 
     async def _page(self, line: _Line, cursor: str) -> SyncPage:
         """With the newest token while it lives, else without one, in turn with every other such call."""
-        if line.token and self._clock.now() - line.token_at < TOKEN_LIFE:
+        if self._has_token(line):
             token = line.token
             try:
-                return await self._kf.sync(line.open_kfid, cursor, token)
+                return await self._ask(line, cursor, token)
             except SyncTokenExpired:
                 if line.token == token:
                     line.token = ""
                 if line.token:
                     return await self._page(line, cursor)
         await self._token_less_turn()
-        return await self._kf.sync(line.open_kfid, cursor)
+        return await self._ask(line, cursor, "")
 
-    async def _write(self, account: AccountState, page: SyncPage) -> None:
+    def _has_token(self, line: _Line) -> bool:
+        return bool(line.token) and self._clock.now() - line.token_at < TOKEN_LIFE
+
+    async def _ask(self, line: _Line, cursor: str, token: str) -> SyncPage:
+        line.asked, line.heard, line.asked_at = line.wanted, line.called, self._clock.now()
+        return await self._kf.sync(line.open_kfid, cursor, token)
+
+    async def _write(self, line: _Line, account: AccountState, page: SyncPage) -> None:
         """Not to be cancelled half-way: what a page asks for is handed on once, when it is on record."""
         committed = await self._commit(account, page)
+        if line.called == line.answered:
+            line.overdue += self._overdue(account, committed.fresh, line.asked_at - IN_FLIGHT)
         try:
             await self._follow(committed)
         except WeComError as passing:
             log.warning("after sync: %s", passing)
+
+    def _overdue(self, account: AccountState, fresh: list[KfItem], before: float) -> int:
+        """How many of these a callback should have announced by now: not those from before we could be called."""
+        since = max(self._since, account.live_from or 0.0)
+        return sum(item.origin in ANNOUNCED and since <= item.send_time <= before for item in fresh)
 
     async def _commit(self, account: AccountState, page: SyncPage) -> Committed:
         now = self._clock.now()

@@ -65,6 +65,7 @@ class EventType(StrEnum):
     END_FAILED = "END_FAILED"
     COMPLETED = "COMPLETED"
     CLOSING = "CLOSING"
+    RATED = "RATED"  # data: {"score": "good" | "middling" | "bad"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class Scope:
 
 
 EVERYTHING = Scope()
+NOTHING = Scope(others=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class Handoff:
     `waiting_since`: time of the customer's first message that no servicer has answered; None when the servicer wrote
     last. `active_at`: last message by anyone, else when it opened. `last_text` is erased when the handoff ends unless
     `storage.keep_text` is `all`. `previous_id` names the ended handoff that a servicer re-opened by writing again.
+    `watch_at`: no rule can ask for anything new before then; None once it has ended.
     """
 
     id: int
@@ -134,10 +137,53 @@ class Handoff:
     waiting_since: float | None = None
     active_at: float = 0.0
     last_text: str | None = None
+    watch_at: float | None = None
 
     @property
     def key(self) -> SessionKey:
         return SessionKey(self.open_kfid, self.external_userid)
+
+
+class Rule(StrEnum):
+    """What deserves an alert, gravest first. See `bot.rules`."""
+
+    CUSTOMER_WAITING = "customer_waiting"
+    QUEUE_WAITING = "queue_waiting"
+    HUMAN_IDLE = "human_idle"
+    HUMAN_OPEN = "human_open"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What stands open of one (handoff, rule). `sends`: messages since it was raised, the first one included;
+    `next_at`: when to look at it again."""
+
+    rule: Rule
+    raised_at: float
+    sends: int
+    sent_at: float
+    next_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """What staff said of a handoff's alerts: somebody follows it up, or they are not to be told before a time."""
+
+    acked_by: str = ""
+    acked_at: float = 0.0
+    snoozed_by: str = ""
+    snoozed_at: float = 0.0
+    snoozed_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A handoff with its open alerts. `told`: the group has heard of it, so its end is told too."""
+
+    handoff: Handoff
+    alerts: dict[Rule, Alert] = field(default_factory=dict)
+    quiet: Quiet = Quiet()
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,13 @@ class CommandLine:
             return _value(found[count])
         return self.rest[found[count].start() :]
 
+    def longer(self) -> CommandLine | None:
+        """The same line with a name of two words; None when there is no second."""
+        second = _bare(self.args[0]) if self.args else ""
+        if not second:
+            return None
+        return CommandLine(f"{self.name} {second.casefold()}", self.args[1:], _without_marks(self.after(1)), self.slash)
+
 
 def parse_command(text: str) -> CommandLine | None:
     """None when there is no word at all. Never raises."""
@@ -93,6 +100,12 @@ def _is_mark(char: str) -> bool:
     if char.isascii():
         return not char.isalnum() and char not in "#_-"
     return not char.isprintable() or unicodedata.category(char)[0] == "P"
+
+
+def _bare(word: str) -> str:
+    """Without the marks around it."""
+    kept = [position for position, char in enumerate(word) if not _is_mark(char)]
+    return word[kept[0] : kept[-1] + 1] if kept else ""
 
 
 def _end_of_word(plain: str, start: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -16,13 +16,17 @@ from bot.model import (
     KfItem,
     Message,
     Operator,
+    Rule,
+    Scope,
     Servicer,
     ServiceState,
     SessionKey,
     StateReading,
     SyncPage,
+    Watched,
 )
 from bot.sessions import Ending, Session
+from bot.stats import EndedRow, OpenRow
 
 T = TypeVar("T")
 
@@ -94,8 +98,19 @@ class GroupChannel(Protocol):
     async def send_card(self, chat_id: str, is_group: bool, card: Card) -> None:
         """Raises `CardRefused` where the chat takes no cards."""
 
+    async def send_image(self, chat_id: str, is_group: bool, png: bytes) -> None:
+        """A PNG of 2 MB at most; a larger one raises `ChannelError` and is not sent."""
+
     async def update_card(self, tap: CardTap, card: Card) -> None:
         """Only in answer to a tap, within 5 s of it, with the tap's own task_id. Goes ahead of everything queued."""
+
+
+class Lifeline(Protocol):
+    """A send-only robot of the first group, for when there is no connection. Raises `ChannelError`."""
+
+    async def send(self, markdown: str) -> None: ...
+
+    async def send_image(self, png: bytes) -> None: ...
 
 
 # -- stores: what is kept. Everything may be asked twice; nothing is counted twice.
@@ -162,13 +177,31 @@ class Committed:
 Decide = Callable[[dict[str, Session], list[KfItem]], None]
 
 
-class Ledger(Protocol):
+class Questions(Protocol):
+    """What is on record of some kf accounts, as if there were no others. See storage/questions.py."""
+
+    async def handoff(self, handoff_id: int) -> Handoff | None: ...
+    async def open_handoff(self, key: SessionKey) -> Handoff | None: ...
+    async def open_by_prefix(self, prefix: str, limit: int = 10) -> list[Handoff]: ...
+    async def sessions_by_prefix(self, prefix: str, limit: int = 10) -> list[SessionKey]: ...
+    async def open_handoffs(self, kind: str = "", limit: int = 10, offset: int = 0) -> list[Handoff]: ...
+    async def open_matching(self, rule: Rule, before: float, limit: int) -> list[Handoff]: ...
+    async def count_open(self, kind: str = "") -> int: ...
+    async def counts(self) -> list[AccountCounts]: ...
+    async def history(self, key: SessionKey | None = None, limit: int = 10) -> list[Handoff]: ...
+    async def events(self, handoff_id: int) -> list[HandoffEvent]: ...
+
+
+class Ledger(Questions, Protocol):
     """Sessions, handoffs, their append-only log, intentions to end, closing messages. See storage/ledger.py."""
 
     keep_text: bool
 
+    def within(self, scope: Scope) -> Questions: ...
     async def session(self, key: SessionKey) -> Session: ...
+    async def sessions(self, keys: Iterable[SessionKey]) -> dict[SessionKey, Session]: ...
     async def change(self, key: SessionKey, decide: Callable[[Session], T], now: float) -> T: ...
+    async def change_all(self, keys: Iterable[SessionKey], decide: Callable[[Session], None], now: float) -> None: ...
     async def open_ending(
         self,
         key: SessionKey,
@@ -208,16 +241,53 @@ class Ledger(Protocol):
     async def closing_state(self, handoff_id: int) -> str: ...
     async def due_checks(self, now: float, limit: int) -> list[SessionKey]: ...
     async def check_quiet(self, since: float, now: float, limit: int) -> int: ...
+    async def check_unserved(self, since: float, alive: float, now: float, limit: int) -> int: ...
     async def next_check(self) -> float | None: ...
-    async def handoff(self, handoff_id: int) -> Handoff | None: ...
-    async def open_handoff(self, key: SessionKey) -> Handoff | None: ...
-    async def open_by_prefix(self, prefix: str, limit: int = 10) -> list[Handoff]: ...
-    async def sessions_by_prefix(self, prefix: str, limit: int = 10) -> list[SessionKey]: ...
-    async def open_handoffs(self, kind: str = "", limit: int = 10, offset: int = 0) -> list[Handoff]: ...
-    async def count_open(self, kind: str = "") -> int: ...
-    async def counts(self) -> list[AccountCounts]: ...
-    async def history(self, key: SessionKey | None = None, limit: int = 10) -> list[Handoff]: ...
-    async def events(self, handoff_id: int) -> list[HandoffEvent]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """One message about a handoff that a rule asks for. `sends` counts it in: 1 raises the alert."""
+
+    handoff: Handoff
+    rule: Rule
+    raised_at: float
+    sends: int
+    next_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What was decided about one handoff, as it stood then; see `bot.rules.Decision`."""
+
+    handoff: Handoff
+    watch_at: float
+    next_at: Mapping[Rule, float]
+    cleared: Sequence[Rule]
+    sendings: Sequence[Sending] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """An ended handoff that wants its last word. `asked_in`: the chat in which a command ended it and was answered."""
+
+    handoff_id: int
+    asked_in: str
+
+
+class Alerts(Protocol):
+    """Alerts per (handoff, rule), and what staff said of them. See storage/alerts.py."""
+
+    async def due(self, now: float, limit: int) -> list[Watched]: ...
+    async def watched(self, handoff_ids: Iterable[int]) -> list[Watched]: ...
+    async def open(self, limit: int = 500) -> list[Watched]: ...
+    async def record(self, orders: Sequence[Order], now: float) -> list[Sending]: ...
+    async def give_back(self, sendings: Iterable[Sending], retry_at: float) -> None: ...
+    async def close(self, handoff_ids: Iterable[int]) -> list[Closed]: ...
+    async def reopen(self, handoff_ids: Iterable[int], retry_at: float) -> None: ...
+    async def ack(self, handoff_id: int, userid: str, now: float, over: float) -> bool: ...
+    async def snooze(self, handoff_id: int, userid: str, until: float, now: float, over: float) -> bool: ...
+    async def watch_all(self) -> None: ...
 
 
 class SyncStore(Protocol):
@@ -232,6 +302,22 @@ class SyncStore(Protocol):
     async def fail(self, open_kfid: str, error: str) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """A servicer of an account, and how many open handoffs are theirs.
+
+    `receiving` as in `Servicer`. `told_at`: when WeCom last told; None for one who has sessions without being in the
+    account's list.
+    """
+
+    open_kfid: str
+    userid: str
+    receiving: bool | None
+    suspended: bool
+    told_at: float | None
+    load: int
+
+
 class People(Protocol):
     """Names of customers, and servicers with their reception status. See storage/people.py."""
 
@@ -241,16 +327,23 @@ class People(Protocol):
     async def servicer_changed(
         self, open_kfid: str, userid: str, receiving: bool, suspended: bool, now: float
     ) -> None: ...
+    async def servicers(self) -> list[Reception]: ...
+
+
+TAP = "tap"  # as taps on cards are called in the command log
 
 
 @dataclass(frozen=True, slots=True)
 class LostCommand:
-    """A command that was being worked on when its process died."""
+    """A command or tap that was being worked on when its process died. `text` of a tap is its key."""
 
     id: int
+    command: str
     chat_id: str
     is_group: bool
+    userid: str
     text: str
+    at: float
 
 
 class Chats(Protocol):
@@ -263,3 +356,13 @@ class Chats(Protocol):
     async def lost(self, since: float) -> list[LostCommand]: ...
     async def recall(self, key: str) -> str: ...
     async def keep(self, facts: Iterable[tuple[str, str]]) -> None: ...
+    async def claim_once(self, key: str, now: float) -> bool: ...
+
+
+class Stats(Protocol):
+    """What handoffs add up to. See storage/stats.py."""
+
+    async def ended(self, scope: Scope, since: float, until: float, add_up: Callable[[Iterable[EndedRow]], T]) -> T: ...
+    async def ratings(self, scope: Scope, since: float, until: float) -> dict[str, int]: ...
+    async def open_now(self, scope: Scope) -> list[OpenRow]: ...
+    async def accounts(self, scope: Scope) -> list[str]: ...

@@ -5,7 +5,8 @@
         '''End a session with a human.'''
 
 A parameter without a default is required. `Target` is a customer by id, unique prefix, handoff number or quoted alert;
-`Rest`, only as the last, takes what is left of the line; `int` a positive number; a Literal one of its words.
+`Rest`, only as the last, takes what is left of the line; `int` a positive number; a Literal one of its words;
+`CommandName` the name of a command. A name may have two words: `/end all` is another command than `/end`.
 """
 
 from __future__ import annotations
@@ -20,14 +21,25 @@ from enum import Enum, IntEnum, auto
 from typing import Any, Literal, NewType, Protocol, Union, get_args, get_origin, get_type_hints
 
 from bot import replies
+from bot.attention import Attention
+from bot.attention import Heard as Heard
+from bot.bulk import BulkEnds
+from bot.bulk import Plan as Plan
+from bot.bulk import Tally as Tally
 from bot.ending import EndResult
-from bot.errors import KfbotError
+from bot.errors import CommandError, KfbotError
 from bot.handoffs import Handoffs
-from bot.model import GroupMessage, Handoff, Operator, SessionKey
-from bot.ports import Ledger, People
+from bot.model import GroupMessage, Handoff, Operator, Scope, SessionKey
+from bot.parsing import DAY, parse_duration
+from bot.ports import People, Questions
+from bot.ports import Reception as Reception
+from bot.transfer import TransferResult as TransferResult
+from bot.transfer import Transfers
 from bot.wording import Words
 
 Rest = NewType("Rest", str)
+CommandName = NewType("CommandName", str)
+LONGEST_QUIET = 30 * DAY
 
 
 class Role(IntEnum):
@@ -66,15 +78,27 @@ class Pairing(Enum):
 class Desk(Protocol):
     """What the composition root lends to commands beyond the domain."""
 
-    async def health(self) -> Health: ...
+    async def health(self, scope: Scope) -> Health:
+        """Of kf accounts, only the troubles of those in scope."""
 
     async def pair(self, message: GroupMessage, code: str) -> Pairing:
         """Pair the message's group if the code is right; a code works once."""
 
+    async def tell(self, message: GroupMessage, text: str) -> None:
+        """Say more in the message's chat than the answer. Best effort: what cannot be delivered is logged."""
+
+
+class Reporter(Protocol):
+    async def stats(self, chat: GroupMessage, kind: str, scope: Scope) -> str:
+        """Numbers of `today` (also for an empty `kind`) or `week`, as markdown. A picture follows to the same chat."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """All a command may use. `say` is the wording in the group's language; `now` the time the message came."""
+    """All a command may use. `say` is the wording in the group's language; `now` the time the message came.
+
+    `scope`: the accounts that the asker may see and act upon, here. `ledger` knows of no others.
+    """
 
     message: GroupMessage
     role: Role
@@ -83,9 +107,14 @@ class Context:
     say: Words
     commands: Registry
     handoffs: Handoffs
-    ledger: Ledger
+    ledger: Questions
     people: People
     desk: Desk
+    transfers: Transfers
+    bulk: BulkEnds
+    attention: Attention
+    scope: Scope
+    report: Reporter | None = None
 
     def usable(self) -> list[Command]:
         """The commands that the asker may run, here."""
@@ -109,7 +138,7 @@ Run = Callable[..., Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """`kind`: target, rest, number, choice or word. `choices` only for choice."""
+    """`kind`: target, rest, command, number, choice or word. `choices` only for choice."""
 
     name: str
     kind: str
@@ -171,7 +200,9 @@ def _kind(hint: Any) -> tuple[str, tuple[str, ...]]:
         hint = next(option for option in get_args(hint) if option is not type(None))
     if get_origin(hint) is Literal:
         return "choice", tuple(choice for choice in get_args(hint) if choice)
-    kinds: Mapping[Any, str] = {Target: "target", Rest: "rest", int: "number", str: "word"}
+    kinds: Mapping[Any, str] = {
+        Target: "target", Rest: "rest", CommandName: "command", int: "number", str: "word"
+    }  # fmt: skip
     return kinds.get(hint, ""), ()
 
 
@@ -197,6 +228,14 @@ class Registry:
 
     def find(self, word: str) -> Command | None:
         return self._by_word.get(word.casefold())
+
+
+def read_duration(word: str, say: Words) -> float:
+    """Seconds of `90s`, `10m`, `2h`, `1d` or 10分钟. Raises CommandError, also for more than 30 days."""
+    try:
+        return parse_duration(word, LONGEST_QUIET)
+    except ValueError:
+        raise CommandError(say("usage.duration", word=say.plain(word)), "usage") from None
 
 
 def unknown(word: str, usable: Iterable[Command], say: Words) -> str:

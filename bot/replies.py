@@ -22,6 +22,8 @@ def end_result(say: Words, result: EndResult, nickname: str, now: float) -> str:
         case Outcome.UNKNOWN:
             told = say("end.unknown", who=who)
             return told if isinstance(result.error, WeComUnavailable) else _with_error(say, told, result)
+        case Outcome.SKIPPED:
+            return say("end.skipped", who=who)
         case Outcome.FAILED:
             return _failed(say, result, who)
 

@@ -17,11 +17,13 @@ Run = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`period` in seconds. Runs that fall due while one is under way, or the machine asleep, fold into the next."""
+    """`period` in seconds. `exact`: somebody waits for it, so it is not shifted a little at random. Runs that fall due
+    while one is under way, or the machine asleep, fold into the next."""
 
     name: str
     period: float
     run: Run
+    exact: bool = False
 
 
 class Scheduler:
@@ -34,7 +36,8 @@ class Scheduler:
     def start(self) -> None:
         for job in self._jobs:
             # A little jitter keeps jobs of one period, and bots of one corp, from calling in step.
-            trigger = IntervalTrigger(seconds=max(1, round(job.period)), jitter=min(1, job.period * random.random()))  # noqa: S311
+            jitter = None if job.exact else min(1, job.period * random.random())  # noqa: S311
+            trigger = IntervalTrigger(seconds=job.period, jitter=jitter)
             self._timer.add_job(
                 self.run, trigger, args=[job], id=job.name, coalesce=True, max_instances=2, misfire_grace_time=None
             )

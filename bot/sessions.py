@@ -294,6 +294,11 @@ def finish_elsewhere(session: Session, at: float) -> Handoff:
     return finish(session, Operator(OperatorType.AGENT, ""), Via.ELSEWHERE, at)
 
 
+def hand_over(session: Session, handoff: Handoff, servicer: str, operator: Operator, at: float, via: Via) -> None:
+    """Somebody has given the session to a servicer by us, and WeCom agreed. Later news of the same adds nothing."""
+    _accept(session, handoff, servicer, at, via, at, operator)
+
+
 def _open_from_reading(session: Session, reading: StateReading, at: float) -> None:
     pending = reading.state is ServiceState.QUEUED
     served = session.state is ServiceState.HUMAN and session.last_servicer_at >= session.state_at > 0
@@ -360,9 +365,17 @@ def _ended_in_client(session: Session, old: str | None, code: str | None, at: fl
         session.touch(handoff)
 
 
-def _accept(session: Session, handoff: Handoff, servicer: str | None, at: float, via: Via, now: float) -> None:
+def _accept(
+    session: Session,
+    handoff: Handoff,
+    servicer: str | None,
+    at: float,
+    via: Via,
+    now: float,
+    operator: Operator | None = None,
+) -> None:
     """A servicer has it: the first (PENDING → ACCEPTED) or another than before (transferred)."""
-    operator = Operator(OperatorType.AGENT, servicer or "")
+    operator = operator or Operator(OperatorType.AGENT, servicer or "")
     if handoff.status is HandoffStatus.PENDING:
         handoff.status, handoff.accepted_at = HandoffStatus.ACCEPTED, max(at, handoff.requested_at)
         handoff.servicer_userid = servicer

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Iterable
+from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -26,6 +30,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from bot.hours import Hours, parse_holiday, parse_hours, parse_zone
 from bot.parsing import parse_duration
 
 PREFIX = "KFBOT_"
@@ -39,6 +44,19 @@ def _duration(value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError("write a duration like 90s, 15m, 2h or 1d")
     return parse_duration(value)
+
+
+def _between(shortest: str, longest: str) -> BeforeValidator:
+    """A duration within bounds; one that is set in code may be as short as a test needs."""
+    least, most = parse_duration(shortest), parse_duration(longest)
+
+    def check(value: Any) -> Any:
+        seconds = parse_duration(value, math.inf) if isinstance(value, str) else _duration(value)
+        if not 0 < seconds <= most or (seconds < least and isinstance(value, str)):
+            raise ValueError(f"must be a duration from {shortest} to {longest}")
+        return seconds
+
+    return BeforeValidator(check)
 
 
 def _is_off(value: Any) -> bool:
@@ -77,6 +95,8 @@ def _json(value: Any) -> Any:
 
 
 Duration = Annotated[float, BeforeValidator(_duration)]
+RuleTime = Annotated[float, _between("1s", "30d")]
+Holiday = Annotated[tuple[date, ...], BeforeValidator(lambda v: parse_holiday(v) if isinstance(v, str) else v)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_text_or_list)]
 
@@ -181,12 +201,23 @@ class Kf(Section):
 
 
 class Rule(Section):
-    after: Duration
-    repeat: Duration
+    after: RuleTime
+    repeat: RuleTime
+
+
+class RuleChange(Section):
+    """What an account has of its own; the rest is the rule for all."""
+
+    after: RuleTime | None = None
+    repeat: RuleTime | None = None
 
 
 def _rule(value: Any) -> Any:
-    return None if _is_off(value) else value
+    if _is_off(value):
+        return None
+    if not isinstance(value, dict | Section):
+        raise ValueError("write {after: 5m, repeat: 15m}, or off")
+    return value
 
 
 def _default(after: str, repeat: str) -> Rule:
@@ -194,6 +225,7 @@ def _default(after: str, repeat: str) -> Rule:
 
 
 OptionalRule = Annotated[Rule | None, BeforeValidator(_rule)]
+OptionalChange = Annotated[RuleChange | None, BeforeValidator(_rule)]
 
 
 class Rules(Section):
@@ -212,26 +244,62 @@ class Rules(Section):
         return {**default.model_dump(), **value} if isinstance(value, dict) else value
 
 
-class Watch(Section):
-    tick: Duration = 15.0
-    rules: Rules = Rules()
-    hours: str = ""
+class AccountRules(Section):
+    """A rule left out is the one for all; None is off."""
 
-    @field_validator("hours")
-    @classmethod
-    def _hours(cls, value: str) -> str:
-        if not value:
-            return value
-        days = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
-        time = r"(([01]\d|2[0-3]):[0-5]\d|24:00)"
-        shape = rf"{days}(-{days})?(,{days}(-{days})?)* {time}-{time} \S+"
-        if not re.fullmatch(shape, value):
-            raise ValueError('must look like "Mon-Fri 09:00-18:00 Asia/Shanghai"')
-        try:
-            ZoneInfo(value.rsplit(" ", 1)[1])
-        except (KeyError, ValueError, OSError):
-            raise ValueError(f"unknown time zone {value.rsplit(' ', 1)[1]}") from None
-        return value
+    EMPTY_IS_OFF = True
+
+    customer_waiting: OptionalChange = None
+    human_idle: OptionalChange = None
+    human_open: OptionalChange = None
+    queue_waiting: OptionalChange = None
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """So that what is left out and what is off look different."""
+        return [(name, value) for name, value in super().__repr_args__() if name in self.model_fields_set]
+
+    def over(self, rules: Rules) -> Rules:
+        return rules.model_copy(update={name: self._changed(name, rules) for name in self.model_fields_set})
+
+    def _changed(self, name: str, rules: Rules) -> Rule | None:
+        """A rule that is off for all comes back with the default for what is left out."""
+        change: RuleChange | None = getattr(self, name)
+        if change is None:
+            return None
+        rule: Rule = getattr(rules, name) or Rules.model_fields[name].default
+        return rule.model_copy(update=change.model_dump(exclude_none=True))
+
+
+def _hours(value: str) -> str:
+    parse_hours(value)
+    return value
+
+
+WrittenHours = Annotated[str, AfterValidator(_hours)]
+
+
+class AccountWatch(Section):
+    rules: AccountRules = AccountRules()
+    hours: WrittenHours | None = None
+
+
+class Watch(Section):
+    tick: Annotated[float, _between("1s", "10m")] = 15.0
+    rules: Rules = Rules()
+    hours: WrittenHours = ""
+    holidays: Annotated[list[Holiday], NoDecode, BeforeValidator(_text_or_list)] = Field(default_factory=list)
+    snooze: Annotated[float, _between("1m", "7d")] = 600.0
+    accounts: Annotated[dict[str, AccountWatch], NoDecode, BeforeValidator(_json)] = Field(default_factory=dict)
+
+    def rules_of(self, open_kfid: str) -> Rules:
+        return self._of(open_kfid).rules.over(self.rules)
+
+    def hours_of(self, open_kfid: str) -> Hours:
+        own = self._of(open_kfid).hours
+        return parse_hours(self.hours if own is None else own, chain.from_iterable(self.holidays))
+
+    def _of(self, open_kfid: str) -> AccountWatch:
+        return self.accounts.get(open_kfid, AccountWatch())
 
 
 class Report(Section):
@@ -260,11 +328,27 @@ class End(Section):
     idle_after: Duration = 3600.0
     accounts: Annotated[dict[str, AccountEnd], NoDecode, BeforeValidator(_json)] = Field(default_factory=dict)
 
+    def of(self, open_kfid: str) -> tuple[Policy, float]:
+        """Policy of an account, and the seconds of silence after which policy idle ends a session."""
+        own = self.accounts.get(open_kfid, AccountEnd())
+        return own.policy or self.policy, own.idle_after or self.idle_after
+
 
 class Closing(Section):
     user: str = "您已结束与人工客服的对话。再次发送消息即可继续咨询。"
     agent: str = "客服已结束本次对话。再次发送消息即可继续咨询。"
     system: str = "由于长时间没有新消息，本次人工服务已结束。再次发送消息即可继续咨询。"
+    on_message: str | None = None
+
+    FOR_ON_MESSAGE: ClassVar[str] = "人工会话已结束，请再发一次您的消息，即可继续咨询。"
+
+    @property
+    def for_on_message(self) -> str:
+        """What `system` says by default is not true for a customer who has just written."""
+        if self.on_message is not None:
+            return self.on_message
+        changed = self.system != type(self).model_fields["system"].default
+        return self.system if changed else self.FOR_ON_MESSAGE
 
 
 class Customer(Section):
@@ -277,6 +361,12 @@ class OutgoingWebhook(Section):
     url: HttpUrl
     secret: SecretStr
     events: Words = Field(default_factory=list)
+
+
+def _timezone(value: str) -> str:
+    if value:
+        parse_zone(value)
+    return value
 
 
 def _upper(value: Any) -> Any:
@@ -303,6 +393,7 @@ class Settings(BaseSettings):
     )
 
     lang: Literal["zh", "en"] = "zh"
+    timezone: Annotated[str, AfterValidator(_timezone)] = ""
     wecom: WeCom = WeCom()
     callback: Callback = Callback()
     group: Group = Group()
@@ -316,6 +407,11 @@ class Settings(BaseSettings):
     customer: Customer = Customer()
     webhooks: Annotated[list[OutgoingWebhook], NoDecode, BeforeValidator(_json)] = Field(default_factory=list)
     log: Log = Log()
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """None: the machine's."""
+        return ZoneInfo(self.timezone) if self.timezone else None
 
 
 def missing_for_run(settings: Settings) -> list[tuple[str, str]]:

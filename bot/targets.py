@@ -6,8 +6,8 @@ import re
 from collections.abc import Awaitable, Callable
 
 from bot.errors import CommandError
-from bot.model import Handoff, SessionKey
-from bot.ports import Ledger, People
+from bot.model import EVERYTHING, Handoff, Scope, SessionKey
+from bot.ports import People, Questions
 from bot.registry import Target
 from bot.wording import Words
 
@@ -20,14 +20,16 @@ _FULL_ID = re.compile(r"wm[0-9A-Za-z_-]{18,62}")  # real ids have 32 characters
 _QUOTED_NUMBER = re.compile(r"#([0-9]{1,12})\b")
 _QUOTED_ID = re.compile(r"\bwm(?:[0-9A-Za-z_-]{18,62}|[0-9A-Za-z_-]{4}…[0-9A-Za-z_-]{4})")
 
-Locate = Callable[[str], Awaitable[list[SessionKey]]]
+Locate = Callable[[str, Scope], Awaitable[list[SessionKey]]]
 
 
 class Targets:
-    """`locate`: the sessions of a full id that the ledger does not know, by asking WeCom."""
+    """`locate`: the sessions, within `scope`, of a full id that the ledger does not know, by asking WeCom."""
 
-    def __init__(self, ledger: Ledger, people: People, say: Words, locate: Locate | None = None) -> None:
-        self._ledger, self._people, self._say, self._locate = ledger, people, say, locate
+    def __init__(
+        self, ledger: Questions, people: People, say: Words, locate: Locate | None = None, scope: Scope = EVERYTHING
+    ) -> None:
+        self._ledger, self._people, self._say, self._locate, self._scope = ledger, people, say, locate, scope
 
     async def named(self, word: str) -> Target:
         """Raises CommandError with the candidates when the word fits several, and with advice when it fits none."""
@@ -68,7 +70,7 @@ class Targets:
         found = await self._ledger.sessions_by_prefix(head, LOOKED_THROUGH if tail else CANDIDATES + 1)
         keys = [key for key in found if key.external_userid.endswith(tail)]
         if not keys and self._locate is not None and _FULL_ID.fullmatch(head) and not tail:
-            keys = await self._locate(head)
+            keys = await self._locate(head, self._scope)
         if len(keys) == 1:
             return await self._target(keys[0], None)
         if keys:

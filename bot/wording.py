@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from bot.errors import WeComError
@@ -37,9 +37,14 @@ TEXT: dict[str, tuple[str, str]] = {
     "parameter.page": ("页码", "page"),
     "parameter.name": ("命令", "command"),
     "parameter.code": ("配对码", "CODE"),
+    "parameter.servicer": ("接待人", "servicer"),
+    "parameter.condition": ("条件", "condition"),
+    "parameter.confirmation": ("确认码", "CODE"),
     "choice.waiting": ("等待", "waiting"),
     "choice.human": ("人工", "human"),
     "choice.queue": ("排队", "queue"),
+    "choice.today": ("今天", "today"),
+    "choice.week": ("一周", "week"),
     "by.USER": ("客户本人", "the customer"),
     "by.AGENT": ("{who}", "{who}"),
     "by.SYSTEM": ("系统", "the system"),
@@ -84,6 +89,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "您不能执行 /{command}：需要「{needed}」角色。有权限的人：{allowed}",
         "You may not run /{command}: it needs the role {needed}. Who may: {allowed}",
     ),
+    "refused.tap": ("需要「{needed}」角色。有权限的人：{allowed}", "This needs the role {needed}. Who may: {allowed}"),
     "refused.nobody": ("尚未设置（settings.yaml 的 roles）", "nobody yet (see roles in settings.yaml)"),
     "unknown.command": ("没有 /{name} 这个命令。", "There is no command /{name}."),
     "unknown.near": ("您是不是想用：{near}", "Did you mean: {near}"),
@@ -143,13 +149,28 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "help.not_yours": ("/{command} 需要「{needed}」角色。", "/{command} needs the role {needed}."),
     "help.aliases": ("别名：{aliases}", "Also: {aliases}"),
+    "help.longer": ("另见：`{usage}` {help}", "See also: `{usage}` {help}"),
     "help.help": ("查看命令，或某条命令的用法", "Show what there is, or how to use one command"),
     "help.status": ("总览，或某个客户的实时状态", "Overview, or one session read live from WeCom"),
     "help.list": ("列出进行中的会话，等待最久的在前", "List open sessions, longest wait first"),
     "help.end": ("结束人工会话，客户会收到结束语", "End a session with a human; the customer gets the closing message"),
     "help.history": ("最近的会话记录：谁结束的、多久", "The last handoffs: who ended them, how long they took"),
+    "help.stats": (
+        "统计：处理数、等待、时长、谁结束的，附图",
+        "Numbers: handled, waits and lengths, ended by whom; with a picture",
+    ),
     "help.whoami": ("查看您的 userid 和角色", "Show your userid and role"),
     "help.bind": ("把本群与我配对", "Pair this group with me"),
+    "help.end all": (
+        "批量结束符合条件的会话：先列出，确认后才结束",
+        "List the sessions that a condition fits, and end them all after /confirm",
+    ),
+    "help.confirm": ("执行 /end all 列出的计划", "Carry out what /end all has listed"),
+    "help.transfer": ("把会话转给另一位正在接待的同事", "Hand a session to another servicer who is receiving"),
+    "help.servicers": (
+        "各账号谁在接待，各有几个会话",
+        "Who is receiving in each account, and how many sessions they have",
+    ),
     # -- status
     "status.title": ("**客服会话总览**", "**Customer sessions**"),
     "status.account": (
@@ -158,6 +179,10 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "status.oldest": ("等待最久：{who}，已等 {wait}", "Waiting longest: {who}, for {wait}"),
     "status.quiet": ("没有进行中的人工会话。", "No session is with a human."),
+    "status.not_routed": (
+        "本群没有负责任何客服账号（见 settings.yaml 的 group.routes）。",
+        "This group serves no kf account (see group.routes in settings.yaml).",
+    ),
     "status.no_accounts": ("还没有读到客服账号。", "No kf account is known yet."),
     "status.well": ("机器人正常，已运行 {uptime}（v{version}）", "The bot is fine, up {uptime} (v{version})"),
     "status.unwell": (
@@ -241,6 +266,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "begun a new session.",
     ),
     "end.busy": ("另一个结束操作没有成功，请重试。", "Another attempt to end it did not succeed; try again."),
+    "end.skipped": ("ℹ️ {who} 又有新消息，没有结束。", "ℹ️ {who} has new messages, so it was not ended."),
     "end.outdated": (
         "会话在此期间有了新消息，或请求已过期，所以没有结束。需要的话请再发一次。",
         "The conversation went on, or the request is too old, so it was not ended. Ask again if you still want it.",
@@ -252,6 +278,140 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "error.silent": ("{meaning}。{remedy}", "{meaning}. {remedy}"),
     "error.wecom": ("企业微信返回 {errcode}：{meaning}。{remedy}", "WeCom says {errcode}: {meaning}. {remedy}"),
+    # -- end all, confirm
+    "bulk.usage": (
+        "用法：`/end all 条件`，写一个条件：\n"
+        "> `idle>30m` 或 `空闲>30m`：超过 30 分钟没有人发消息\n"
+        "> `waiting>10m` 或 `等待>10m`：客户等回复超过 10 分钟\n"
+        "> `open>4h` 或 `接待>4h`：接入超过 4 小时\n"
+        "我先列出会话，您确认后才结束。",
+        "Usage: `/end all condition`, with one condition:\n"
+        "> `idle>30m`: nobody has written for more than 30 minutes\n"
+        "> `waiting>10m`: the customer has waited for an answer for more than 10 minutes\n"
+        "> `open>4h`: accepted more than 4 hours ago\n"
+        "I list the sessions first and end them when you confirm.",
+    ),
+    "bulk.one": ("一次只能写一个条件。", "One condition at a time, please."),
+    "bulk.unknown": ("看不懂条件 `{condition}`。", "I do not understand the condition `{condition}`."),
+    "bulk.condition.idle": ("空闲>{amount}", "idle>{amount}"),
+    "bulk.condition.waiting": ("等待>{amount}", "waiting>{amount}"),
+    "bulk.condition.open": ("接待>{amount}", "open>{amount}"),
+    "bulk.none": (
+        "没有符合「{condition}」的会话，未执行任何操作。",
+        "No session fits “{condition}”, so nothing was done.",
+    ),
+    "bulk.title": ("**将结束 {count} 个会话**（{condition}）", "**Sessions to be ended: {count}** ({condition})"),
+    "bulk.row": ("> {who} · {servicer} · {clock}", "> {who} · {servicer} · {clock}"),
+    "bulk.open": ("已接待 {wait}", "open for {wait}"),
+    "bulk.rest": ("> …还有 {count} 个", "> …and {count} more"),
+    "bulk.more": (
+        "符合条件的不止这些，这次只处理最久的 {count} 个。",
+        "There are more; this plan takes the {count} longest.",
+    ),
+    "bulk.waiting": (
+        "⚠️ 其中 {count} 位客户还在等回复。",
+        "⚠️ Customers among them who still wait for an answer: {count}.",
+    ),
+    "bulk.confirm": (
+        "请在 60 秒内由您本人在这里发送 `/confirm {code}`；不发就什么都不做。",
+        "To go on, send `/confirm {code}` here yourself within 60 s; otherwise nothing is done.",
+    ),
+    "confirm.used": ("`{code}` 已经用过，没有再次执行。", "`{code}` has been used already; nothing was done again."),
+    "confirm.late": (
+        "已超过 60 秒，未执行任何操作。请重新列出：`/end all {condition}`",
+        "That was more than 60 s, so nothing was done. List them again: `/end all {condition}`",
+    ),
+    "confirm.others": (
+        "这是 {who} 列出的计划，只有本人能确认；未执行任何操作。",
+        "This is the plan of {who}, who alone can confirm it; nothing was done.",
+    ),
+    "confirm.elsewhere": (
+        "请在列出计划的地方确认；未执行任何操作。",
+        "Please confirm where you asked for the list; nothing was done.",
+    ),
+    "confirm.none": (
+        "没有等您确认的 `{code}`，未执行任何操作。先用 `/end all 条件` 列出会话。",
+        "No `{code}` of yours is waiting, so nothing was done. Ask for a list first: `/end all condition`.",
+    ),
+    "confirm.progress": ("⏳ 批量结束：{done}/{total}", "⏳ Ending sessions: {done} of {total}"),
+    "confirm.result": (
+        "{mark} 已结束 {ended} · 此前已结束 {already} · 跳过 {skipped} · 失败 {failed} · 待核实 {unknown}",
+        "{mark} Ended {ended} · already ended {already} · skipped {skipped} · failed {failed} · unknown {unknown}",
+    ),
+    "confirm.skipped": (
+        "跳过的已不符合条件：有人发了消息。",
+        "What was skipped no longer fits: somebody has written.",
+    ),
+    "confirm.unknown": (
+        "待核实：企业微信没有应答，我会核对并在这里告知，不用重复发送。",
+        "Unknown: WeCom did not answer; I will check and tell you here, no need to ask again.",
+    ),
+    "confirm.failed": ("> {who}：{why}", "> {who}: {why}"),
+    # -- transfer, servicers
+    "transfer.done": ("✅ {who} 已转接：{before} → {servicer}", "✅ {who} transferred: {before} → {servicer}"),
+    "transfer.queue": ("排队", "queue"),
+    "transfer.same": ("ℹ️ {who} 已由 {servicer} 接待，无需转接。", "ℹ️ {who} is with {servicer} already."),
+    "transfer.over": (
+        "ℹ️ {who} 的会话已经结束，不能转接。客户再发消息会开始新会话。",
+        "ℹ️ {who} has ended and cannot be transferred. The customer's next message starts a new session.",
+    ),
+    "transfer.not_human": (
+        "ℹ️ {who} 当前是「{state}」（state={number}），没有人工会话可转接。",
+        "ℹ️ {who} is in the state “{state}” (state={number}); there is no session with a human to transfer.",
+    ),
+    "transfer.nobody": (
+        "❌ 该账号的接待人员里没有 `{servicer}`，未转接。",
+        "❌ `{servicer}` is no servicer of this account, so nothing was done.",
+    ),
+    "transfer.several": (
+        "❌ `{servicer}` 匹配到多位接待人员，未转接：{fits}",
+        "❌ `{servicer}` fits several servicers, so nothing was done: {fits}",
+    ),
+    "transfer.away": (
+        "❌ {servicer} 没有在接待，{who} 未转接。",
+        "❌ {servicer} is not receiving, so {who} was not transferred.",
+    ),
+    "transfer.refused": ("❌ {who} 未能转给 {servicer}。", "❌ {who} could not be transferred to {servicer}."),
+    "transfer.lost": (
+        "❌ 企业微信没有应答，{who} 没有转给 {servicer}。可以再试一次。",
+        "❌ WeCom did not answer, and {who} was not transferred to {servicer}. You may try again.",
+    ),
+    "transfer.unknown": (
+        "⏳ 企业微信没有应答，还不知道 {who} 是否已转给 {servicer}。请稍后用 /status 核对。",
+        "⏳ WeCom does not answer, so it is not known whether {who} is with {servicer} now. Check with /status later.",
+    ),
+    "transfer.95014": (
+        "企业微信返回 95014：{servicer} 不是该账号的接待人员，或未激活企业微信。请换一位。",
+        "WeCom says 95014: {servicer} is no servicer of this account, or has not activated WeCom. Choose another.",
+    ),
+    "transfer.95016": (
+        "企业微信返回 95016：会话现在的状态不允许转接。请用 /status 重新查看。",
+        "WeCom says 95016: the session's state does not allow it now. Look again with /status.",
+    ),
+    "transfer.95019": (
+        "企业微信返回 95019：{servicer} 已停止接待。请换一位。",
+        "WeCom says 95019: {servicer} has stopped receiving. Choose another.",
+    ),
+    "transfer.receiving": ("正在接待（会话数）：{people}", "Receiving, with open sessions: {people}"),
+    "transfer.colleague": ("`{userid}`（{load}）", "`{userid}` ({load})"),
+    "transfer.nobody_receiving": ("现在没有别人在接待。", "Nobody else is receiving now."),
+    "servicers.title": ("**接待人员**", "**Servicers**"),
+    "servicers.account": (
+        "{account}：{total} 人中 {receiving} 人正在接待",
+        "{account}: {receiving} of {total} receiving",
+    ),
+    "servicers.row": (
+        "> {mark} {servicer} · {reception} · {load} 个会话",
+        "> {mark} {servicer} · {reception} · {load} open",
+    ),
+    "servicers.receiving": ("正在接待", "receiving"),
+    "servicers.suspended": ("暂停接待", "suspended"),
+    "servicers.stopped": ("停止接待", "stopped"),
+    "servicers.untold": ("接待状态未知", "reception not known"),
+    "servicers.unlisted": ("不在接待名单", "not in the list"),
+    "servicers.more": ("> …还有 {count} 人", "> …and {count} more"),
+    "servicers.old": ("以上是 {ago}前读到的。", "This was read {ago} ago."),
+    "servicers.none": ("还没有读到接待人员。", "No servicers are known yet."),
     # -- history
     "history.title": ("**最近的会话记录**", "**The last handoffs**"),
     "history.one": ("{who} 的会话记录", "Handoffs of {who}"),
@@ -270,6 +430,220 @@ TEXT: dict[str, tuple[str, str]] = {
     "history.cancelled": ("排队中结束：{by}{via}{reason}", "ended in the queue by {by}{via}{reason}"),
     "history.via": ("（{via}）", " ({via})"),
     "history.reason": ("，原因：{reason}", ", reason: {reason}"),
+    # -- alerts and their cards (keys of rows: at most five characters, of buttons ten)
+    "rule.customer_waiting": ("等了 {wait}", "waiting {wait}"),
+    "rule.queue_waiting": ("排队 {wait}", "queued {wait}"),
+    "rule.human_idle": ("{wait}无人发言", "silent {wait}"),
+    "rule.human_open": ("人工接待已 {wait}", "open {wait}"),
+    "card.customer": ("客户", "who"),
+    "card.account": ("账号", "acct"),
+    "card.servicer": ("接待", "staff"),
+    "card.nobody": ("暂无", "nobody"),
+    "card.wait": ("情况", "now"),
+    "card.acked": ("跟进", "taken"),
+    "card.snoozed": ("稍后", "later"),
+    "card.expires": ("自动结束", "until"),
+    "card.when": ("时间", "when"),
+    "card.took": ("历时", "took"),
+    "card.ended_by": ("结束人", "by"),
+    "card.words": ("「{text}」", "“{text}”"),
+    "card.command": ("结束可发：@{bot} /end {number}", "To end it: @{bot} /end {number}"),
+    "card.ended": ("✅ {who} 已结束", "✅ {who} ended"),
+    "card.by": ("{by} {when}", "by {by} {when}"),
+    "card.ending": ("⏳ 正在结束 {who}", "⏳ ending {who}"),
+    "card.asked": ("{by} {when} 点了结束", "asked by {by} {when}"),
+    "card.refused": ("未执行", "Nothing was done"),
+    "button.end": ("结束", "End"),
+    "button.snooze": ("稍后", "Later"),
+    "button.ack": ("跟进", "Take it"),
+    "button.refresh": ("刷新", "Refresh"),
+    "button.done": ("已处理", "Done"),
+    "button.all": ("查看全部", "Show all"),
+    "alert.text": ("⏰ {who} {what}", "⏰ {who} {what}"),
+    "alert.commands": (
+        "结束 `@{bot} /end {number}` · 稍后 `@{bot} /snooze {number} 10m` · 跟进 `@{bot} /ack {number}`",
+        "End `@{bot} /end {number}` · later `@{bot} /snooze {number} 10m` · take it `@{bot} /ack {number}`",
+    ),
+    "alert.closed": (
+        "✅ {who} 已结束：{by}{via}，{when}，历时 {took}",
+        "✅ {who} ended by {by}{via}, {when}, after {took}",
+    ),
+    "alerts.title": ("{count} 个会话需要处理", "{count} sessions need you"),
+    "alerts.text": (
+        "⏰ **{count} 个会话需要处理**，等得最久的在前：",
+        "⏰ **{count} sessions need somebody**, longest wait first:",
+    ),
+    "alerts.more": ("还有 {count} 个，发送 /list 查看", "and {count} more: send /list"),
+    "alerts.and": ("还有 {count} 个", "and {count} more"),
+    "alerts.how": ("结束可发：@{bot} /end 编号", "To end one: @{bot} /end NUMBER"),
+    "alerts.closed": ("{count} 个提醒过的会话已结束：", "{count} sessions you were told of have ended:"),
+    "alerts.open": ("**{count} 个会话有提醒**，最早的在前：", "**{count} sessions have alerts**, oldest first:"),
+    "alerts.row": (
+        "> {who} · {what} · {since} 起，已提醒 {sends} 次",
+        "> {who} · {what} · since {since}, told {sends}×",
+    ),
+    "alerts.customer_waiting": ("客户等回复", "customer waits"),
+    "alerts.queue_waiting": ("排队", "queued"),
+    "alerts.human_idle": ("无人发言", "silent"),
+    "alerts.human_open": ("接待过久", "open for long"),
+    "alerts.acked": (" · {by} 跟进中", " · {by} takes care"),
+    "alerts.snoozed": (" · {until} 后再提醒", " · quiet until {until}"),
+    "quiet.over": ("{who} 没有进行中的会话。", "{who} has no open session."),
+    "quiet.nothing": ("{who} 目前没有提醒，不需要跟进标记。", "No alert is open for {who}; nothing to take."),
+    "ack.done": (
+        "👌 {by} 跟进 {who}。到 {until} 还没有新消息，我会再提醒。",
+        "👌 {by} takes care of {who}. If nothing is written by {until}, I will remind you.",
+    ),
+    "ack.already": ("{who} 已由 {by} 在 {when} 接手跟进。", "{by} has taken care of {who} since {when}."),
+    "snooze.done": ("👌 {who} 到 {until} 之前不再提醒（{by}）。", "👌 No alerts about {who} until {until} ({by})."),
+    "snooze.already": ("{by} 刚把 {who} 推迟到 {until}。", "{by} was faster: {who} is quiet until {until}."),
+    "mute.done": (
+        "🔕 本群到 {until} 之前不再收到会话提醒；提前恢复：`/mute off`",
+        "🔕 No alerts in this group until {until}; `/mute off` brings them back.",
+    ),
+    "mute.until": (
+        "🔕 本群静音到 {until}；恢复：`/mute off`",
+        "🔕 This group is muted until {until}; `/mute off` ends that.",
+    ),
+    "mute.not": ("本群没有静音。静音一小时：`/mute 1h`", "This group is not muted. For an hour: `/mute 1h`"),
+    "mute.off": ("🔔 已恢复提醒。", "🔔 Alerts are back."),
+    "mute.group": ("请在要静音的群里发送。", "Please send this in the group that is to be muted."),
+    "usage.duration": (
+        "`{word}` 不是有效的时长：请写 `90s`、`10m`、`2h` 或 `1d`，最长 30 天。",
+        "`{word}` is no duration: write `90s`, `10m`, `2h` or `1d`, at most 30 days.",
+    ),
+    "parameter.duration": ("时长", "10m"),
+    "help.ack": (
+        "标记跟进：有人处理，先不重复提醒",
+        "Say that you follow it up: its alert is not repeated while you do",
+    ),
+    "help.snooze": ("稍后提醒：先安静一段时间", "Quiet a customer's alert for a time"),
+    "help.mute": ("本群静音一段时间；off 恢复", "Have no alerts in this group for a time; `off` takes it back"),
+    "help.alerts": ("列出未处理的提醒和跟进人", "List the alerts that are open, and who takes care of them"),
+    "alerts.none": ("没有待处理的提醒", "No alert is open"),
+    "policy.refused": ("⚠️ 自动结束没有成功，请人工处理：", "⚠️ An automatic end was refused; somebody has to look:"),
+    "tap.unknown": ("不认识这个按钮。", "I do not know this button."),
+    "tap.no_handoff": ("没有编号为 #{number} 的会话记录。", "There is no handoff #{number}."),
+    "tap.unpaired": ("本群没有与我配对。", "This group is not paired with me."),
+    "tap.not_allowed": ("{who} 没有权限", "{who} may not do this"),
+    "tap.failed": ("未能结束（{who} 点的）", "not ended ({who} asked)"),
+    "tap.already": ("{who} 已经操作过", "{who} was faster"),
+    "tap.nothing": ("目前没有提醒", "no alert is open"),
+    "tap.gone": (
+        "{who} 点了「结束」，我正好重启；之后会话有了新消息，所以没有结束 {customer}。需要的话请再点一次。",
+        "{who} tapped “End” as I restarted; the conversation went on since, so {customer} was not ended. Tap again if "
+        "you still want it.",
+    ),
+    "alarm.wecom": (
+        "⚠️ 企业微信接口没有正常应答。恢复之前不发会话提醒，也不自动结束。{why}",
+        "⚠️ WeCom's API does not answer as it should. Until it does I send no alerts and end nothing by myself. {why}",
+    ),
+    "alarm.wecom.over": ("✅ 企业微信接口已恢复，中断约 {took}。", "✅ WeCom's API is back after about {took}."),
+    "alarm.callback": (
+        "⚠️ 已有 {took}没有收到企业微信的回调，轮询却读到了消息：提醒会变慢。"
+        "请检查回调地址、反向代理和「接收消息」设置，可运行 python bot.py check。",
+        "⚠️ No callback from WeCom for {took}, although the poll finds messages: alerts come late. Check the callback "
+        "URL, the proxy and the app's 接收消息 setting; python bot.py check helps.",
+    ),
+    "alarm.callback.over": ("✅ 又收到了企业微信的回调。", "✅ Callbacks from WeCom arrive again."),
+    "alarm.clock": (
+        "⚠️ 本机时钟与企业微信相差 {took}，等待时间无法判断，暂不提醒、不自动结束。请开启 NTP 对时。",
+        "⚠️ This machine's clock is {took} off WeCom's, so waits cannot be told: no alerts and no automatic ends until "
+        "it is right. Switch on NTP.",
+    ),
+    "alarm.clock.over": ("✅ 本机时钟已恢复正常。", "✅ This machine's clock is right again."),
+    "alarm.human_first": (
+        "⚠️ 「{account}」的会话结束后，客户的下一条消息又直接进了人工（state=3）。后台多半是「人工接待优先」："
+        "请到 管理后台 → 微信客服 → {account} → 接待方式，改为「仅智能助手接待」。",
+        "⚠️ After a session of “{account}” had ended, the customer's next message went straight to a human again "
+        "(state=3). The console is probably set to 人工接待优先 (human first): change it under 微信客服 → {account} → "
+        "接待方式 to 「仅智能助手接待」 (assistant only).",
+    ),
+    "alerts.lifeline": (
+        "（与群的长连接断开，此消息由 webhook 发出，暂时不能接收命令和按钮）",
+        "(The long connection is down; this comes by webhook, and I cannot hear commands or taps now.)",
+    ),
+    # -- stats and the daily report; what begins with `picture` stands in narrow places
+    "stats.title.today": ("今日统计", "Today"),
+    "stats.title.week": ("近 7 天统计", "The last 7 days"),
+    "stats.title.daily": ("客服日报", "Daily report"),
+    "stats.head": ("**{title}** {time}{accounts}", "**{title}** {time}{accounts}"),
+    "stats.accounts": (" · {names}", " · {names}"),
+    "stats.names_and": ("、", ", "),
+    "stats.names_more": ("{names}和另外 {more} 个", "{names} and {more} more"),
+    "stats.until": ("{day} {weekday} 截至 {until}", "{weekday} {day} until {until}"),
+    "stats.between": ("{since} – {until}", "{since} – {until}"),
+    "weekday.0": ("周一", "Mon"),
+    "weekday.1": ("周二", "Tue"),
+    "weekday.2": ("周三", "Wed"),
+    "weekday.3": ("周四", "Thu"),
+    "weekday.4": ("周五", "Fri"),
+    "weekday.5": ("周六", "Sat"),
+    "weekday.6": ("周日", "Sun"),
+    "stats.none": ("没有结束的会话{compared}{cancelled}", "No handoff ended{compared}{cancelled}"),
+    "stats.handled": ("处理 **{count}** 个{compared}{cancelled}", "Handled **{count}**{compared}{cancelled}"),
+    "stats.compared": ("（{compared}）", " ({compared})"),
+    "stats.compared.today": ("昨天此时 {value}", "{value} by this time yesterday"),
+    "stats.compared.week": ("前 7 天 {value}", "{value} the 7 days before"),
+    "stats.compared.daily": ("前一天 {value}", "{value} the day before"),
+    "stats.cancelled": (" · 排队中取消 {count}", " · cancelled in the queue {count}"),
+    "stats.ended": (
+        "结束：客户 {user} · 客服 {agent} · 系统 {system}",
+        "Ended by customers {user} · staff {agent} · the system {system}",
+    ),
+    "stats.part": ("（{ways}）", " ({ways})"),
+    "stats.by.USER": ("客户", "customer"),
+    "stats.by.AGENT": ("客服", "staff"),
+    "stats.by.SYSTEM": ("系统", "system"),
+    "stats.way": ("{by}·{via}", "{by}, {via}"),
+    "stats.enders": ("结束最多：{people}", "Ended most: {people}"),
+    "stats.wait": (
+        "首次回复：中位 **{median}**，九成在 {p90}内{compared}",
+        "First answer: median **{median}**, nine in ten within {p90}{compared}",
+    ),
+    "stats.length": (
+        "会话时长：中位 **{median}**，九成在 {p90}内{compared}",
+        "Length: median **{median}**, nine in ten within {p90}{compared}",
+    ),
+    "stats.longest": ("最长：#{number} {who}，{took}", "Longest: #{number} {who}, {took}"),
+    "stats.days": ("每天：{days}", "By day: {days}"),
+    "stats.ratings": ("评价：{scores}", "Ratings: {scores}"),
+    "rating.good": ("满意", "good"),
+    "rating.middling": ("一般", "fair"),
+    "rating.bad": ("不满意", "bad"),
+    "stats.open": (
+        "现在：人工 {human} · 排队 {queued} · 等待回复 {waiting}",
+        "Now: with a human {human} · queued {queued} · waiting for an answer {waiting}",
+    ),
+    "stats.servicer": ("> {who}：处理 {handled} · 手上 {load}", "> {who}: handled {handled} · open {load}"),
+    "stats.servicers_more": (
+        "> 其余 {people} 人：处理 {handled} · 手上 {load}",
+        "> {people} more: handled {handled} · open {load}",
+    ),
+    "picture.handled": ("处理会话", "handled"),
+    "picture.wait": ("回复中位", "median answer"),
+    "picture.length": ("时长中位", "median length"),
+    "picture.open": ("进行中", "open now"),
+    "picture.compared.today": ("昨天 {value}", "yesterday {value}"),
+    "picture.compared.week": ("前 7 天 {value}", "before {value}"),
+    "picture.compared.daily": ("前一天 {value}", "before {value}"),
+    "picture.waiting": ("等回复 {count}", "waiting {count}"),
+    "picture.ways": ("谁结束的", "Ended by"),
+    "picture.waits": ("首次回复用时", "First answer"),
+    "picture.lengths": ("会话时长", "Length"),
+    "picture.median": ("半数以内", "half within"),
+    "picture.p90": ("九成以内", "90 % within"),
+    "picture.days": ("每天处理", "Handled by day"),
+    "picture.servicers": ("接待人员", "Servicers"),
+    "picture.load": ("{handled}（手上 {load}）", "{handled} (open {load})"),
+    "picture.more": ("其余 {people} 人", "{people} more"),
+    "picture.ratings": ("客户评价", "Ratings"),
+    "picture.other": ("其他", "other"),
+    "picture.nobody": ("没有结束的会话", "No handoff ended"),
+    "picture.longest": ("最长：#{number} {who}，{took}", "Longest: #{number} {who}, {took}"),
+    "picture.cancelled": ("排队中取消：{count}", "Cancelled in the queue: {count}"),
+    "brief.hours": ("{h}小时{m}分", "{h}h {m}m"),
+    "brief.days": ("{d}天{h}小时", "{d}d {h}h"),
     # -- bot.py end
     "script.title": ("🔧 强制结束客服会话", "🔧 End a customer service session"),
     "script.token": ("✅ 获取access_token成功", "✅ Got an access_token"),
@@ -525,10 +899,19 @@ def short_id(external_userid: str) -> str:
 
 
 class Words:
-    """The wording in one language. `meaning_of` explains errcodes; it belongs to the vendor's adapter."""
+    """The wording in one language. `meaning_of` explains errcodes; it belongs to the vendor's adapter.
 
-    def __init__(self, lang: str, bot_name: str, meaning_of: Callable[[int], tuple[str, str, str, str]]) -> None:
-        self.lang, self.bot_name = lang, bot_name
+    `zone`: of the times that are told; None is the machine's.
+    """
+
+    def __init__(
+        self,
+        lang: str,
+        bot_name: str,
+        meaning_of: Callable[[int], tuple[str, str, str, str]],
+        zone: tzinfo | None = None,
+    ) -> None:
+        self.lang, self.bot_name, self.zone = lang, bot_name, zone
         self._index = 1 if lang == "en" else 0
         self._meaning_of = meaning_of
 
@@ -568,8 +951,8 @@ class Words:
         return self("ago.days" if hours else "ago.whole_days", d=days, h=hours)
 
     def when(self, at: float, now: float) -> str:
-        """Local time of the machine; the date only when it is not today's."""
-        moment, today = datetime.fromtimestamp(at).astimezone(), datetime.fromtimestamp(now).astimezone()
+        """Local time; the date only when it is not today's."""
+        moment, today = (datetime.fromtimestamp(each, UTC).astimezone(self.zone) for each in (at, now))
         return moment.strftime("%H:%M" if moment.date() == today.date() else "%m-%d %H:%M")
 
     def who(self, handoff: Handoff | None, external_userid: str, nickname: str = "") -> str:
@@ -577,6 +960,12 @@ class Words:
         name = f"**{plain(nickname, 20)}** " if nickname else ""
         number = f"#{handoff.id} " if handoff is not None else ""
         return f"{name}{number}`{short_id(external_userid)}`"
+
+    def via(self, handoff: Handoff) -> str:
+        """In brackets, or nothing where `ended_by` has said it."""
+        if handoff.via in (None, Via.EXPIRED, Via.ELSEWHERE):
+            return ""
+        return self("history.via", via=self(f"via.{handoff.via}"))
 
     def ended_by(self, handoff: Handoff) -> str:
         if handoff.via == Via.EXPIRED:

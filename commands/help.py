@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from bot.errors import CommandError
-from bot.registry import Command, Context, Role, command, unknown
+from bot.registry import Command, CommandName, Context, Role, command, unknown
 
 
 @command("help", "帮助", "?", anywhere=True)
-async def help_(ctx: Context, name: str = "") -> str:
+async def help_(ctx: Context, name: CommandName = CommandName("")) -> str:  # noqa: B008  a value type
     """Show what there is, or how to use one command"""
     if not name:
         return _overview(ctx)
-    found = ctx.commands.find(name.lstrip("/"))
+    found = ctx.commands.find(name)
     if found is None:
-        raise CommandError(unknown(name.lstrip("/"), ctx.usable(), ctx.say), "unknown")
+        raise CommandError(unknown(name, ctx.usable(), ctx.say), "unknown")
     if ctx.role < found.role:
         needed = ctx.say(f"role.{found.role.value}")
         raise CommandError(ctx.say("help.not_yours", command=found.name, needed=needed), "forbidden")
@@ -35,4 +35,6 @@ def _one(ctx: Context, found: Command) -> str:
         lines.append(ctx.say("usage.target"))
     if found.aliases:
         lines.append(ctx.say("help.aliases", aliases=" ".join(f"`{alias}`" for alias in found.aliases)))
+    longer = (each for each in ctx.usable() if each.name.startswith(f"{found.name} "))
+    lines += [ctx.say("help.longer", usage=each.usage(ctx.say), help=each.help(ctx.say)) for each in longer]
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.errors import WeComError
-from bot.model import Handoff, HandoffStatus, SessionKey
+from bot.model import NOTHING, Handoff, HandoffStatus, SessionKey
 from bot.registry import Context, Target, command
 
 
@@ -25,7 +25,7 @@ async def _overview(ctx: Context) -> str:
             waiting=each.waiting,
         )
         for each in accounts
-    ] or [ctx.say("status.no_accounts")]
+    ] or [ctx.say("status.not_routed" if ctx.scope == NOTHING else "status.no_accounts")]
     longest = await ctx.ledger.open_handoffs("waiting", 1)
     if longest:
         names = await ctx.nicknames(longest)
@@ -42,7 +42,7 @@ def _longest(ctx: Context, handoff: Handoff, names: dict[str, str]) -> str:
 
 
 async def _health(ctx: Context) -> list[str]:
-    health = await ctx.desk.health()
+    health = await ctx.desk.health(ctx.scope)
     key = "status.unwell" if health.problems else "status.well"
     head = ctx.say(key, uptime=ctx.say.lasted(health.uptime), version=health.version)
     return [head, *(f"> {problem}" for problem in health.problems)]

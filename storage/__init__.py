@@ -4,3 +4,23 @@
 handoffs, their events, endings, closing messages), `sync_store` (accounts, cursors, items), `people` (customers and
 servicers), `chats` (pairing, group messages, the command log).
 """
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+
+def _import_without(library: str, optional: str) -> None:
+    """sqlite_utils loads numpy, where the picture has brought it, for column types that nobody has here: 11 MB."""
+    absent = optional not in sys.modules
+    if absent:
+        sys.modules[optional] = None  # type: ignore[assignment]  # an import of it now fails as if it were not there
+    try:
+        importlib.import_module(library)
+    finally:
+        if absent:
+            del sys.modules[optional]
+
+
+_import_without("sqlite_utils", "numpy")

@@ -56,8 +56,12 @@ class Chats:
 
         def work(db: sqlite3.Connection) -> list[LostCommand]:
             db.execute("UPDATE commands SET outcome='lost' WHERE outcome IS NULL AND at < ?", (since,))
-            sql = "SELECT id, chat_id, is_group, text FROM commands WHERE outcome IS NULL ORDER BY id"
-            return [LostCommand(id_, chat, bool(group), text) for id_, chat, group, text in db.execute(sql)]
+            sql = """SELECT id, command, chat_id, is_group, userid, text, at FROM commands
+                WHERE outcome IS NULL ORDER BY id"""
+            return [
+                LostCommand(id_, command, chat, bool(group), *rest)
+                for id_, command, chat, group, *rest in db.execute(sql)
+            ]
 
         return await self._db.write(work)
 
@@ -70,3 +74,8 @@ class Chats:
     async def keep(self, facts: Iterable[tuple[str, str]]) -> None:
         pairs = list(facts)
         await self._db.write(lambda db: db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs))
+
+    async def claim_once(self, key: str, now: float) -> bool:
+        """True for the first caller ever, in whatever process; the key is then a small fact, the time of its claim."""
+        sql = "INSERT OR IGNORE INTO meta VALUES (?, ?)"
+        return await self._db.write(lambda db: db.execute(sql, (key, repr(now))).rowcount == 1, durable=True)

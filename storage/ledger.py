@@ -3,31 +3,61 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
-from bot.model import Handoff, HandoffEvent, Operator, SessionKey
-from bot.ports import AccountCounts, Closing, PendingEnding
+from bot.model import Handoff, Operator, Scope, SessionKey
+from bot.ports import Closing, PendingEnding
 from bot.sessions import Ending, Session
 from storage import rows, unit
 from storage.database import Database
-from storage.migrations import OPEN
-from storage.rows import ENDING_COLUMNS, EVENT_COLUMNS, HANDOFF_COLUMNS
+from storage.questions import HANDOFFS, Questions
+from storage.rows import ENDING_COLUMNS
+from storage.unit import Keeping, never
 
 T = TypeVar("T")
-_HANDOFF = f"SELECT {HANDOFF_COLUMNS} FROM handoffs"
+_QUIET = "state IS NOT 4 AND state_at <= ?"  # in these words: they are how the index sessions_quiet is found
+_EXPIRE = """UPDATE sessions SET state=4, servicer_userid=NULL, state_at=?, version=version+1
+    WHERE open_kfid=? AND external_userid=?"""
+_LOOK_AT = 1000  # sessions at a time that may turn out to be long over
 
 
-class Ledger:
-    """Implements `bot.ports.Ledger`."""
+class Ledger(Questions):
+    """Implements `bot.ports.Ledger`. Its own questions are of all accounts."""
 
-    def __init__(self, database: Database, tenant_id: str, keep_text: str = "last") -> None:
-        self._db, self._tenant = database, tenant_id
+    def __init__(
+        self,
+        database: Database,
+        tenant_id: str,
+        keep_text: str = "last",
+        earliest: Callable[[Handoff], float] = never,
+    ) -> None:
+        super().__init__(database)
+        self._tenant = tenant_id
         self.keep_text = keep_text != "none"
-        self._keep_ended_text = keep_text == "all"
+        self._keeping = Keeping(keep_text == "all", earliest)
+
+    def within(self, scope: Scope) -> Questions:
+        return Questions(self._db, scope)
 
     async def session(self, key: SessionKey) -> Session:
         return await self._db.read(lambda db: unit.load_one(db, key, self._tenant))
+
+    async def sessions(self, keys: Iterable[SessionKey]) -> dict[SessionKey, Session]:
+        wanted = list(keys)
+        return await self._db.read(lambda db: unit.load_all(db, wanted, self._tenant))
+
+    async def change_all(self, keys: Iterable[SessionKey], decide: Callable[[Session], None], now: float) -> None:
+        """As `change` for many sessions in one transaction."""
+        wanted = list(keys)
+
+        def work(db: sqlite3.Connection) -> None:
+            loaded = unit.load_all(db, wanted, self._tenant)
+            for session in loaded.values():
+                decide(session)
+            unit.save(db, loaded.values(), now, self._keeping)
+
+        await self._db.write(work)
 
     async def change(self, key: SessionKey, decide: Callable[[Session], T], now: float) -> T:
         """Load one session, let `decide` change it, write it back: one transaction. `decide` may run in any thread."""
@@ -35,7 +65,7 @@ class Ledger:
         def work(db: sqlite3.Connection) -> T:
             session = unit.load_one(db, key, self._tenant)
             result = decide(session)
-            unit.save(db, [session], now, keep_ended_text=self._keep_ended_text)
+            unit.save(db, [session], now, self._keeping)
             return result
 
         return await self._db.write(work)
@@ -65,7 +95,7 @@ class Ledger:
         def work(db: sqlite3.Connection) -> tuple[Handoff | None, Ending | None, bool]:
             session = unit.load_one(db, key, self._tenant)
             go_on = decide(session)
-            unit.save(db, [session], now, keep_ended_text=self._keep_ended_text)
+            unit.save(db, [session], now, self._keeping)
             if not go_on or session.handoff is None:
                 return session.handoff, None, False
             if session.ending is not None and not _lease_is_over(db, session.ending.id, now):
@@ -104,7 +134,7 @@ class Ledger:
             )
             session = unit.load_one(db, key, self._tenant)
             result = decide(session)
-            unit.save(db, [session], now, keep_ended_text=self._keep_ended_text)
+            unit.save(db, [session], now, self._keeping)
             return result
 
         return await self._db.write(work)
@@ -151,7 +181,7 @@ class Ledger:
             ).fetchone()
             if taken is None:
                 return None
-            row = db.execute(f"{_HANDOFF} WHERE id=?", (handoff_id,)).fetchone()
+            row = db.execute(f"{HANDOFFS} WHERE id=?", (handoff_id,)).fetchone()
             return Closing(rows.handoff(row), *taken)
 
         return await self._db.write(work)
@@ -174,7 +204,7 @@ class Ledger:
             )
             session = unit.load_one(db, handoff.key, self._tenant)
             decide(session)
-            unit.save(db, [session], now, keep_ended_text=self._keep_ended_text)
+            unit.save(db, [session], now, self._keeping)
 
         await self._db.write(work)
 
@@ -205,74 +235,41 @@ class Ledger:
 
         A customer's message is no such sign: it may be part of a new session with the assistant.
         """
-        sql = """UPDATE sessions SET check_at = ? WHERE (open_kfid, external_userid) IN (
-                SELECT open_kfid, external_userid FROM sessions
-                WHERE handoff_id IS NOT NULL AND state_at <= ? AND last_servicer_at <= ? ORDER BY state_at LIMIT ?)"""
-        return await self._db.write(lambda db: db.execute(sql, (now, since, since, limit)).rowcount)
+        sql = f"""SELECT open_kfid, external_userid FROM sessions WHERE {_QUIET} AND chat_mode='HUMAN'
+            AND last_servicer_at <= ? ORDER BY state_at LIMIT ?"""
+
+        def work(db: sqlite3.Connection) -> int:
+            return _mark(db, db.execute(sql, (since, since, limit)).fetchall(), now)
+
+        return await self._db.write(work)
+
+    async def check_unserved(self, since: float, alive: float, now: float, limit: int) -> int:
+        """Mark sessions without a handoff whose state was last learned before `since`, oldest knowledge first: another
+        program may have handed them to a human. Returns how many.
+
+        WeCom ends by itself what the customer has left long ago: those silent since `alive` are put down as ended.
+        """
+        sql = f"""SELECT open_kfid, external_userid, coalesce(nullif(last_customer_at, 0), state_at),
+                coalesce(check_at, 9e99) FROM sessions WHERE {_QUIET} AND chat_mode='AI' ORDER BY state_at LIMIT ?"""
+
+        def work(db: sqlite3.Connection) -> int:
+            found = db.execute(sql, (since, _LOOK_AT)).fetchall()
+            silent = {(kf, customer) for kf, customer, wrote_at, due in found if wrote_at <= alive and due > now}
+            db.executemany(_EXPIRE, [(now, *pair) for pair in silent])
+            return _mark(db, [row[:2] for row in found if row[:2] not in silent][:limit], now)
+
+        return await self._db.write(work)
 
     async def next_check(self) -> float | None:
         sql = "SELECT min(check_at) FROM sessions WHERE check_at IS NOT NULL"
         row = await self._db.read(lambda db: db.execute(sql).fetchone())
         return row[0] if row else None
 
-    # -- questions
 
-    async def handoff(self, handoff_id: int) -> Handoff | None:
-        return next(iter(await self._handoffs("WHERE id=?", (handoff_id,))), None)
-
-    async def open_handoff(self, key: SessionKey) -> Handoff | None:
-        found = await self._handoffs(f"WHERE open_kfid=? AND external_userid=? AND status IN {OPEN}", _pair(key))
-        return next(iter(found), None)
-
-    async def open_by_prefix(self, prefix: str, limit: int = 10) -> list[Handoff]:
-        """Open handoffs whose customer's id begins so; exact case."""
-        where = f"WHERE status IN {OPEN} AND external_userid >= ? AND external_userid < ? ORDER BY id LIMIT ?"
-        return await self._handoffs(where, (prefix, prefix + "\U0010ffff", limit))
-
-    async def sessions_by_prefix(self, prefix: str, limit: int = 10) -> list[SessionKey]:
-        sql = """SELECT open_kfid, external_userid FROM sessions WHERE external_userid >= ? AND external_userid < ?
-            ORDER BY external_userid LIMIT ?"""
-        wanted = (prefix, prefix + "\U0010ffff", limit)
-        return [SessionKey(*row) for row in await self._db.read(lambda db: db.execute(sql, wanted).fetchall())]
-
-    async def open_handoffs(self, kind: str = "", limit: int = 10, offset: int = 0) -> list[Handoff]:
-        """Longest wait first. `kind`: waiting (customer wrote last), human, queue, or empty for all."""
-        where = f"WHERE {_kind(kind)} ORDER BY coalesce(waiting_since, 9e99), requested_at LIMIT ? OFFSET ?"
-        return await self._handoffs(where, (limit, offset))
-
-    async def count_open(self, kind: str = "") -> int:
-        sql = f"SELECT count(*) FROM handoffs WHERE {_kind(kind)}"
-        row = await self._db.read(lambda db: db.execute(sql).fetchone())
-        return int(row[0])
-
-    async def counts(self) -> list[AccountCounts]:
-        """Open handoffs per account, accounts without any included."""
-        sql = f"""SELECT a.open_kfid, a.name, count(h.id) FILTER (WHERE h.status = 'PENDING'),
-                count(h.id) FILTER (WHERE h.status != 'PENDING'), count(h.waiting_since), min(h.waiting_since)
-            FROM accounts a LEFT JOIN handoffs h ON h.open_kfid = a.open_kfid AND h.status IN {OPEN}
-            GROUP BY a.open_kfid ORDER BY a.open_kfid"""
-        return [AccountCounts(*row) for row in await self._db.read(lambda db: db.execute(sql).fetchall())]
-
-    async def history(self, key: SessionKey | None = None, limit: int = 10) -> list[Handoff]:
-        """Ended and open handoffs, newest first; of one session or of all."""
-        if key is None:
-            return await self._handoffs("ORDER BY id DESC LIMIT ?", (limit,))
-        where = "WHERE external_userid=? AND open_kfid=? ORDER BY id DESC LIMIT ?"
-        return await self._handoffs(where, (key.external_userid, key.open_kfid, limit))
-
-    async def events(self, handoff_id: int) -> list[HandoffEvent]:
-        sql = f"SELECT {EVENT_COLUMNS} FROM handoff_events WHERE handoff_id=? ORDER BY id"
-        return [rows.event(row) for row in await self._db.read(lambda db: db.execute(sql, (handoff_id,)).fetchall())]
-
-    async def _handoffs(self, where: str, values: Sequence[Any]) -> list[Handoff]:
-        sql = f"{_HANDOFF} {where}"
-        found = await self._db.read(lambda db: db.execute(sql, values).fetchall())
-        return [rows.handoff(row) for row in found]
-
-
-def _kind(kind: str) -> str:
-    extra = {"waiting": " AND waiting_since IS NOT NULL", "human": " AND status != 'PENDING'", "queue": ""}
-    return f"status = 'PENDING' AND status IN {OPEN}" if kind == "queue" else f"status IN {OPEN}{extra.get(kind, '')}"
+def _mark(db: sqlite3.Connection, pairs: Iterable[tuple[str, str]], now: float) -> int:
+    """Have the state read now; a mark already due keeps its place."""
+    sql = "UPDATE sessions SET check_at=min(coalesce(check_at, ?), ?) WHERE open_kfid=? AND external_userid=?"
+    return db.executemany(sql, [(now, now, *pair) for pair in pairs]).rowcount
 
 
 def _pair(key: SessionKey) -> tuple[str, str]:

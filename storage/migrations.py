@@ -62,12 +62,12 @@ def m002_ledger(db: Database) -> None:
         ) WITHOUT ROWID""",
         "CREATE INDEX sessions_customer ON sessions (external_userid)",
         "CREATE INDEX sessions_check ON sessions (check_at) WHERE check_at IS NOT NULL",
-        "CREATE INDEX sessions_quiet ON sessions (state_at) WHERE handoff_id IS NOT NULL",
+        "CREATE INDEX sessions_quiet ON sessions (chat_mode, state_at) WHERE state IS NOT 4",
         """CREATE TABLE handoffs (
             id INTEGER PRIMARY KEY AUTOINCREMENT, tenant_id TEXT NOT NULL, open_kfid TEXT NOT NULL,
             external_userid TEXT NOT NULL, status TEXT NOT NULL, servicer_userid TEXT, requested_at REAL NOT NULL,
             accepted_at REAL, replied_at REAL, completed_at REAL, ended_by TEXT, via TEXT, operator_id TEXT,
-            reason TEXT, previous_id INTEGER, waiting_since REAL, active_at REAL NOT NULL, last_text TEXT
+            reason TEXT, previous_id INTEGER, waiting_since REAL, active_at REAL NOT NULL, last_text TEXT, watch_at REAL
         )""",
         f"""CREATE UNIQUE INDEX handoffs_one_open ON handoffs (open_kfid, external_userid) WHERE status IN {OPEN}""",
         f"CREATE INDEX handoffs_open_customer ON handoffs (external_userid) WHERE status IN {OPEN}",
@@ -75,6 +75,9 @@ def m002_ledger(db: Database) -> None:
             WHERE status IN {OPEN}""",
         f"""CREATE INDEX handoffs_counts ON handoffs (open_kfid, status, waiting_since) WHERE status IN {OPEN}""",
         "CREATE INDEX handoffs_customer ON handoffs (external_userid, id)",
+        # Only for who asks with the same condition: to others it would seem better than the index that is.
+        "CREATE INDEX handoffs_account ON handoffs (open_kfid) WHERE id > 0",
+        "CREATE INDEX handoffs_watch ON handoffs (watch_at) WHERE watch_at IS NOT NULL",
         "CREATE INDEX handoffs_completed ON handoffs (completed_at) WHERE completed_at IS NOT NULL",
         """CREATE TABLE handoff_events (
             id INTEGER PRIMARY KEY AUTOINCREMENT, handoff_id INTEGER NOT NULL, type TEXT NOT NULL,
@@ -93,6 +96,7 @@ def m002_ledger(db: Database) -> None:
             lease_until REAL NOT NULL, settled_at REAL, errcode INTEGER, outcome TEXT, chat_id TEXT, is_group INTEGER
         )""",
         "CREATE UNIQUE INDEX endings_one_pending ON endings (handoff_id) WHERE state = 'pending'",
+        "CREATE INDEX endings_handoff ON endings (handoff_id)",
         # state: pending, sending, sent, failed, expired, unknown. One per handoff, whatever way it ended.
         """CREATE TABLE closings (
             handoff_id INTEGER PRIMARY KEY, code TEXT NOT NULL, state TEXT NOT NULL, msgid TEXT NOT NULL,
@@ -131,4 +135,25 @@ def m004_chats(db: Database) -> None:
         "CREATE UNIQUE INDEX commands_once ON commands (channel, msgid)",
         "CREATE INDEX commands_unsettled ON commands (id) WHERE outcome IS NULL",
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    )
+
+
+@migrations()
+def m005_alerts(db: Database) -> None:
+    """Alerts of open handoffs, one per rule, and what staff said of them."""
+    _script(
+        db,
+        # state: open, cleared (its clock stopped), closed (the handoff has ended, and the group was told). next_at:
+        # when to look at it again, 0 when its handoff has ended. told: how often it was raised and told to the group.
+        """CREATE TABLE alerts (
+            handoff_id INTEGER NOT NULL, rule TEXT NOT NULL, state TEXT NOT NULL, raised_at REAL NOT NULL,
+            sends INTEGER NOT NULL, sent_at REAL NOT NULL, next_at REAL, told INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (handoff_id, rule)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX alerts_next ON alerts (next_at) WHERE next_at IS NOT NULL",
+        """CREATE TABLE quiets (
+            handoff_id INTEGER PRIMARY KEY, acked_by TEXT NOT NULL DEFAULT '', acked_at REAL NOT NULL DEFAULT 0,
+            snoozed_by TEXT NOT NULL DEFAULT '', snoozed_at REAL NOT NULL DEFAULT 0,
+            snoozed_until REAL NOT NULL DEFAULT 0
+        )""",
     )

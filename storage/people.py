@@ -7,7 +7,20 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 
 from bot.model import Servicer
+from bot.ports import Reception
 from storage.database import Database
+from storage.migrations import OPEN
+
+# Loads are counted from the handoffs each time: nothing to drift.
+_SERVICERS = f"""SELECT open_kfid, servicer_userid,
+        max(receiving) AS receives, max(suspended), max(updated_at), sum(load) AS busy
+    FROM (
+        SELECT open_kfid, servicer_userid, receiving, suspended, updated_at, 0 AS load FROM servicers
+        UNION ALL
+        SELECT open_kfid, servicer_userid, NULL, 0, NULL, 1 FROM handoffs
+            WHERE status IN {OPEN} AND servicer_userid IS NOT NULL
+    )
+    GROUP BY open_kfid, servicer_userid ORDER BY open_kfid, busy DESC, receives DESC, servicer_userid"""
 
 
 class People:
@@ -45,3 +58,11 @@ class People:
     async def servicer_changed(self, open_kfid: str, userid: str, receiving: bool, suspended: bool, now: float) -> None:
         values = (open_kfid, userid, receiving, suspended, now)
         await self._db.write(lambda db: db.execute("INSERT OR REPLACE INTO servicers VALUES (?,?,?,?,?)", values))
+
+    async def servicers(self) -> list[Reception]:
+        """Everybody who is in an account's list or has a session of it, busiest first, then who could take one."""
+        found = await self._db.read(lambda db: db.execute(_SERVICERS).fetchall())
+        return [
+            Reception(kf, userid, None if receiving is None else bool(receiving), bool(suspended), told_at, load)
+            for kf, userid, receiving, suspended, told_at, load in found
+        ]

@@ -10,7 +10,7 @@ from bot.sessions import Ending, Session
 
 HANDOFF_COLUMNS = (
     "id, tenant_id, open_kfid, external_userid, status, servicer_userid, requested_at, accepted_at, replied_at, "
-    "completed_at, ended_by, via, operator_id, reason, previous_id, waiting_since, active_at, last_text"
+    "completed_at, ended_by, via, operator_id, reason, previous_id, waiting_since, active_at, last_text, watch_at"
 )
 HANDOFF_WIDTH = len(HANDOFF_COLUMNS.split(","))
 SESSION_COLUMNS = (
@@ -53,7 +53,7 @@ def handoff_values(value: Handoff) -> tuple[Any, ...]:
         value.tenant_id, value.open_kfid, value.external_userid, value.status.value, value.servicer_userid,
         value.requested_at, value.accepted_at, value.replied_at, value.completed_at,
         value.ended_by.value if value.ended_by else None, value.via, value.operator_id, value.reason,
-        value.previous_id, value.waiting_since, value.active_at, value.last_text,
+        value.previous_id, value.waiting_since, value.active_at, value.last_text, value.watch_at,
     )  # fmt: skip
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from bot.model import KfAccount, KfItem, SyncPage
+from bot.model import Handoff, KfAccount, KfItem, SyncPage
 from bot.ports import AccountState, Committed, Decide
 from bot.sessions import Session
 from storage import rows, unit
 from storage.database import Database
+from storage.unit import Keeping, never
 
 _INSERT = """INSERT OR IGNORE INTO items (open_kfid, msgid, external_userid, send_time, origin, msgtype, event_type,
     servicer_userid, state, body, error) VALUES (?,?,?,?,?,?,?,?,?,?,?)"""
@@ -24,9 +25,16 @@ _ACCOUNTS = "SELECT open_kfid, name, cursor, live_from, cold, synced_at, error, 
 class SyncStore:
     """Implements `bot.ports.SyncStore`."""
 
-    def __init__(self, database: Database, tenant_id: str, keep_text: str = "last") -> None:
+    def __init__(
+        self,
+        database: Database,
+        tenant_id: str,
+        keep_text: str = "last",
+        earliest: Callable[[Handoff], float] = never,
+    ) -> None:
         self._db, self._tenant = database, tenant_id
         self._keep_all = keep_text == "all"
+        self._keeping = Keeping(self._keep_all, earliest)
 
     async def accounts(self) -> list[AccountState]:
         found = await self._db.read(lambda db: db.execute(f"{_ACCOUNTS} ORDER BY open_kfid").fetchall())
@@ -70,7 +78,7 @@ class SyncStore:
                 loaded = unit.load(db, account, customers, self._tenant)
                 decide(loaded, items)
                 sessions.extend(loaded.values())
-            unit.save(db, sessions, now, keep_ended_text=self._keep_all)
+            unit.save(db, sessions, now, self._keeping)
             db.executemany(_INSERT, [self._row(item) for item in fresh])
             db.executemany(_INSERT, [_parked(open_kfid, raw, why) for raw, why in page.broken])
             if page.next_cursor:

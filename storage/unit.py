@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import inf
 
 from bot.model import Handoff, SessionKey
 from bot.sessions import UNSAVED, ClosingDraft, EventDraft, Session
@@ -12,6 +14,19 @@ from storage import rows
 from storage.rows import ENDING_COLUMNS, HANDOFF_COLUMNS, SESSION_COLUMNS
 
 CHUNK = 1000
+
+
+def never(handoff: Handoff) -> float:
+    """Where nobody watches."""
+    return inf
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How handoffs are written. `earliest`: before which time no rule can ask for anything, see `bot.rules`."""
+
+    ended_text: bool = False
+    earliest: Callable[[Handoff], float] = never
 
 
 def _prefixed(prefix: str, columns: str) -> str:
@@ -38,6 +53,7 @@ _COLUMNS = [column.strip() for column in HANDOFF_COLUMNS.split(",")][1:]
 _INSERT_HANDOFF = f"INSERT INTO handoffs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 # Columns that no index or one index knows: news that only moves the clocks leaves five other indexes alone.
 _UPDATE_CLOCKS = "UPDATE handoffs SET waiting_since=?, active_at=?, last_text=? WHERE id=?"
+_UPDATE_WATCH = "UPDATE handoffs SET watch_at=? WHERE id=?"
 _UPDATE_HANDOFF = f"UPDATE handoffs SET {', '.join(f'{column}=?' for column in _COLUMNS)} WHERE id=?"
 
 
@@ -55,14 +71,22 @@ def load(db: sqlite3.Connection, open_kfid: str, customers: Iterable[str], tenan
     return found
 
 
+def load_all(db: sqlite3.Connection, keys: Iterable[SessionKey], tenant_id: str) -> dict[SessionKey, Session]:
+    by_account: dict[str, list[str]] = {}
+    for key in keys:
+        by_account.setdefault(key.open_kfid, []).append(key.external_userid)
+    loaded = (load(db, account, customers, tenant_id) for account, customers in by_account.items())
+    return {session.key: session for sessions in loaded for session in sessions.values()}
+
+
 def load_one(db: sqlite3.Connection, key: SessionKey, tenant_id: str) -> Session:
     return load(db, key.open_kfid, [key.external_userid], tenant_id)[key.external_userid]
 
 
-def save(db: sqlite3.Connection, sessions: Iterable[Session], now: float, *, keep_ended_text: bool) -> None:
+def save(db: sqlite3.Connection, sessions: Iterable[Session], now: float, keeping: Keeping) -> None:
     """Write back sessions with their handoffs, log rows and closing messages; ids of new handoffs are filled in."""
     sessions = list(sessions)
-    _save_handoffs(db, sessions, keep_ended_text)
+    _save_handoffs(db, sessions, keeping)
     db.executemany(_SAVE_SESSION, [rows.session_values(session) for session in sessions])
     overtaken = [(each.ending.id,) for each in sessions if each.ending is not None and each.ending.overtaken]
     db.executemany("UPDATE endings SET overtaken=1 WHERE id=?", overtaken)
@@ -70,19 +94,38 @@ def save(db: sqlite3.Connection, sessions: Iterable[Session], now: float, *, kee
     _add_closings(db, [draft for session in sessions for draft in session.closings], now)
 
 
-def _save_handoffs(db: sqlite3.Connection, sessions: list[Session], keep_ended_text: bool) -> None:
+def _save_handoffs(db: sqlite3.Connection, sessions: list[Session], keeping: Keeping) -> None:
     """Known ones first: a session may have one open handoff only, and its next may begin in this transaction."""
     changed = [(session, handoff) for session in sessions for handoff in session.handoffs]
-    if not keep_ended_text:
-        for _, handoff in changed:
-            if handoff.completed_at is not None:
-                handoff.last_text = None
+    sooner = [handoff for _, handoff in changed if _watch(handoff, keeping)]
     known = [(handoff, id(handoff) in session.moved) for session, handoff in changed if handoff.id]
     db.executemany(_UPDATE_HANDOFF, [(*rows.handoff_values(handoff), handoff.id) for handoff, moved in known if moved])
     clocks = [(each.waiting_since, each.active_at, each.last_text, each.id) for each, moved in known if not moved]
     db.executemany(_UPDATE_CLOCKS, clocks)
+    db.executemany(_UPDATE_WATCH, [(each.watch_at, each.id) for each in sooner if each.id])
+    _end_alerts(db, [each.id for each, moved in known if moved and each.completed_at is not None])
     for session in sessions:
         _insert_new(db, session)
+
+
+def _watch(handoff: Handoff, keeping: Keeping) -> bool:
+    """Have the rules look at it in time. True if that is sooner than what is on record: later needs no writing, for
+    whoever looks too early finds the true time."""
+    if handoff.completed_at is not None:
+        handoff.watch_at = None
+        if not keeping.ended_text:
+            handoff.last_text = None
+        return False
+    at = keeping.earliest(handoff)
+    if at == inf or (handoff.watch_at is not None and handoff.watch_at <= at):
+        return False
+    handoff.watch_at = at
+    return True
+
+
+def _end_alerts(db: sqlite3.Connection, ended: list[int]) -> None:
+    """What the group was told of is due for its last word."""
+    db.executemany("UPDATE alerts SET next_at=0 WHERE handoff_id=? AND state != 'closed'", [(each,) for each in ended])
 
 
 def _insert_new(db: sqlite3.Connection, session: Session) -> None:

@@ -35,6 +35,7 @@ NEW, ASSISTANT, QUEUED, HUMAN, ENDED = ServiceState
 WINDOW = 48 * 3600.0
 ENDING_LIFE, REPLY_LIFE, TOKEN_LIFE = 20.0, 48 * 3600.0, 600.0
 TOKEN_LESS = 10  # calls a minute
+PICTURE = 2 << 20  # bytes
 
 # WeCom's table, not ours: 2→4 is not in its documentation, and refused here as in the sandbox.
 ALLOWED: dict[ServiceState, frozenset[ServiceState]] = {
@@ -429,7 +430,8 @@ class FakeKf:
 
 @dataclass(slots=True)
 class FakeChannel:
-    """Records what the group would see. `problem` not empty: nothing can be delivered."""
+    """Records what the group would see. `problem` not empty: nothing can be delivered. `before` hooks the next call of
+    a name, as in FakeKf."""
 
     name: str = "fake"
     problem: str = ""
@@ -437,9 +439,14 @@ class FakeChannel:
     replies: list[tuple[GroupMessage, str]] = field(default_factory=list)
     sent: list[tuple[str, bool, str]] = field(default_factory=list)
     cards: list[tuple[str, bool, Card]] = field(default_factory=list)
+    images: list[tuple[str, bool, bytes]] = field(default_factory=list)
     updates: list[tuple[CardTap, Card]] = field(default_factory=list)
     on_message: MessageHandler | None = None
     on_tap: TapHandler | None = None
+    _hooks: dict[str, list[Hook]] = field(default_factory=dict)
+
+    def before(self, name: str, *hooks: Hook) -> None:
+        self._hooks.setdefault(name, []).extend(hooks)
 
     @property
     def ready(self) -> bool:
@@ -452,22 +459,53 @@ class FakeChannel:
         self.on_message = self.on_tap = None
 
     async def reply(self, to: GroupMessage, markdown: str) -> None:
-        self._check()
+        await self._call("reply")
         self.replies.append((to, markdown))
 
     async def send(self, chat_id: str, is_group: bool, markdown: str) -> None:
-        self._check()
+        await self._call("send")
         self.sent.append((chat_id, is_group, markdown))
 
     async def send_card(self, chat_id: str, is_group: bool, card: Card) -> None:
-        self._check()
+        await self._call("send_card")
         if not self.takes_cards:
             raise CardRefused("this chat takes no cards")
         self.cards.append((chat_id, is_group, card))
 
+    async def send_image(self, chat_id: str, is_group: bool, png: bytes) -> None:
+        await self._call("send_image")
+        if len(png) > PICTURE:
+            raise ChannelError("the picture is too large")
+        self.images.append((chat_id, is_group, png))
+
     async def update_card(self, tap: CardTap, card: Card) -> None:
-        self._check()
+        await self._call("update_card")
         self.updates.append((tap, card))
+
+    async def _call(self, name: str) -> None:
+        if self.problem:
+            raise ChannelError(self.problem)
+        hooks = self._hooks.get(name)
+        waiting = hooks.pop(0)() if hooks else None
+        if isawaitable(waiting):
+            await waiting
+
+
+@dataclass(slots=True)
+class FakeLifeline:
+    """The webhook robot of the first group. `problem` as in FakeChannel."""
+
+    problem: str = ""
+    sent: list[str] = field(default_factory=list)
+    images: list[bytes] = field(default_factory=list)
+
+    async def send(self, markdown: str) -> None:
+        self._check()
+        self.sent.append(markdown)
+
+    async def send_image(self, png: bytes) -> None:
+        self._check()
+        self.images.append(png)
 
     def _check(self) -> None:
         if self.problem:

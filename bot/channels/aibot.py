@@ -110,6 +110,10 @@ class AibotChannel:
         """Never twice. `ChannelError` with errcode 42014: take a fresh task_id."""
         await self._delivery.send_card(chat_id, is_group, card)
 
+    async def send_image(self, chat_id: str, is_group: bool, png: bytes) -> None:
+        """Never twice. 2 MB at most."""
+        await self._delivery.send_image(chat_id, is_group, png)
+
     async def update_card(self, tap: CardTap, card: Card) -> None:
         await self._delivery.update(tap, card)
 

@@ -35,6 +35,8 @@ class NotConnected(ChannelError):
 class Unacknowledged(ChannelError):
     """Sent, but no acknowledgement came: it may have been delivered or not."""
 
+    sent = True
+
 
 class End(NamedTuple):
     """Why a connection ended. `alarm` is empty when dialling again may help."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self
 
 from bot.channels import protocol
+from bot.channels.acks import patiently, refusal
 from bot.channels.connection import Connection, NotConnected, Unacknowledged, fresh
-from bot.channels.cutting import cut
 from bot.channels.line import Line
 from bot.channels.pacing import Pace, Paces, Rank
+from bot.channels.pictures import Pictures
 from bot.channels.posting import NO_ANSWER, PostJson, posted
 from bot.channels.protocol import Ack, Payload
 from bot.channels.timing import Timing
@@ -18,11 +19,8 @@ from bot.errors import CardRefused, ChannelError
 from bot.model import Card, CardTap, GroupMessage
 
 TAP_WINDOW = 5.0
-THROTTLE_PAUSES = (2.0, 15.0, 61.0)  # the length of the vendor's penalty is not documented
 ATTEMPTS = 2
 NOT_ABOUT_CARDS = protocol.THROTTLED | protocol.UNOPENED | {protocol.NOT_SUBSCRIBED, protocol.TASK_ID_USED}
-
-Answer = TypeVar("Answer", Ack, Ack | None)
 
 
 class Handle(NamedTuple):
@@ -77,8 +75,10 @@ class Delivery:
         self._observe = observe
         self._patience = patience
         self._paces = Paces(timing)
+        self._pictures = Pictures(line, timing, observe, patience)
 
     async def close(self) -> None:
+        await self._pictures.close()
         await self._paces.close()
 
     async def send(self, chat_id: str, is_group: bool, markdown: str) -> None:
@@ -92,6 +92,11 @@ class Delivery:
             if error.errcode and error.errcode not in NOT_ABOUT_CARDS:
                 raise CardRefused(str(error), error.errcode) from None
             raise
+
+    async def send_image(self, chat_id: str, is_group: bool, png: bytes) -> None:
+        """One copy at most; its upload may be repeated, for nobody sees that."""
+        picture = protocol.image(await self._pictures.upload(png))
+        await self._send(self._errand(chat_id, is_group, picture, Rank.PUSH), copies=1)
 
     async def reply(self, to: GroupMessage, markdown: str) -> None:
         """By the message's req_id, else by its chat, else by its one-time address."""
@@ -116,7 +121,7 @@ class Delivery:
         frame = protocol.respond_update(handle.req_id, replace(card, task_id=tap.task_id or card.task_id))
         ack = await connection.request(handle.req_id, frame)
         if ack.errcode:
-            raise _refusal("the card update", ack)
+            raise refusal("the card update", ack)
 
     async def _in_time(self, handle: Handle, pace: Pace) -> None:
         try:
@@ -134,7 +139,7 @@ class Delivery:
         except Unacknowledged:
             ack, copies = None, 1
         if ack and ack.errcode not in protocol.USE_SEND | {0, protocol.NOT_SUBSCRIBED}:
-            raise _refusal("the reply", ack)
+            raise refusal("the reply", ack)
         if ack is None or ack.errcode:
             self._observe("reply_by_send")
             await self._send(errand, copies)
@@ -151,7 +156,7 @@ class Delivery:
                 return None
             return await connection.request(handle.req_id, protocol.respond_msg(handle.req_id, errand.payload))
 
-        return await self._patiently(errand, once)
+        return await patiently(errand.pace, once, self._observe)
 
     async def _send(self, errand: Errand, copies: int) -> None:
         """`copies`: how often it may go out without our knowing whether it arrived."""
@@ -165,7 +170,7 @@ class Delivery:
             if not ack.errcode:
                 return
             if ack.errcode != protocol.NOT_SUBSCRIBED or attempt == ATTEMPTS:
-                raise _refusal("the message", ack)
+                raise refusal("the message", ack)
 
     async def _push(self, errand: Errand) -> Ack:
         async def once() -> Ack:
@@ -177,17 +182,7 @@ class Delivery:
                     frame = protocol.send_msg(req_id, errand.chat_id, errand.is_group, errand.payload)
                     return await connection.request(req_id, frame)
 
-        return await self._patiently(errand, once)
-
-    async def _patiently(self, errand: Errand, once: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Again, in the same place of the row, while WeCom says that it is too much."""
-        for pause in THROTTLE_PAUSES:
-            ack = await once()
-            if ack is None or ack.errcode not in protocol.THROTTLED:
-                return ack
-            self._observe("throttled")
-            errand.pace.hold(pause)
-        return await once()
+        return await patiently(errand.pace, once, self._observe)
 
     def _errand(self, chat_id: str, is_group: bool, payload: Payload, rank: Rank) -> Errand:
         pace = self._paces.of(chat_id)
@@ -203,8 +198,3 @@ async def _post(post_json: PostJson, response_url: str, payload: Payload) -> Non
     if errcode:
         why = errmsg if errcode == NO_ANSWER else errcode  # WeCom's own words might repeat the code
         raise ChannelError(f"not connected, and the response_url failed: {why}", errcode)
-
-
-def _refusal(what: str, ack: Ack) -> ChannelError:
-    said = cut(ack.errmsg.split(", hint:")[0], 160)
-    return ChannelError(f"WeCom refused {what}: {ack.errcode} {said}", ack.errcode)

@@ -7,6 +7,8 @@ https://developer.work.weixin.qq.com/document/path/101463 (frames), …/101027 (
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ FRAME_LIMIT = 1 << 20  # characters; a callback is a text and its quote, far bel
 TEXT_LIMIT = 8192  # characters of a message, and of a quote
 MARKDOWN_LIMIT = 20480  # bytes
 SINGLE, GROUP = 1, 2  # chat_type
+PICTURE_NAME = "picture.png"  # shown nowhere, but compulsory
 
 BAD_CREDENTIALS = frozenset({853000, 40001, 40013})
 THROTTLED = frozenset({-1, 45009, 45033})  # nothing was done; the same again later may go through
@@ -78,6 +81,10 @@ def card(value: Card) -> Payload:
     return {"msgtype": "template_card", "template_card": template_card(value)}
 
 
+def image(media_id: str) -> Payload:
+    return {"msgtype": "image", "image": {"media_id": media_id}}
+
+
 def respond_msg(req_id: str, payload: Payload) -> str:
     """Answers the callback with this req_id, within 24 h; any number of times."""
     return _frame("aibot_respond_msg", req_id, payload)
@@ -93,6 +100,24 @@ def respond_update(req_id: str, value: Card) -> str:
     """Answers the tap with this req_id, within 5 s; `task_id` must be the tapped card's. Changes it for everybody."""
     body = {"response_type": "update_template_card", "template_card": template_card(value)}
     return _frame("aibot_respond_update_msg", req_id, body)
+
+
+def upload_init(req_id: str, png: bytes, chunks: int) -> str:
+    """Its acknowledgement holds the `upload_id`."""
+    md5 = hashlib.md5(png, usedforsecurity=False).hexdigest()
+    body = {"type": "image", "filename": PICTURE_NAME, "total_size": len(png), "total_chunks": chunks, "md5": md5}
+    return _frame("aibot_upload_media_init", req_id, body)
+
+
+def upload_chunk(req_id: str, upload_id: str, number: int, chunk: bytes) -> str:
+    data = base64.b64encode(chunk).decode()
+    body = {"upload_id": upload_id, "chunk_index": number, "base64_data": data}
+    return _frame("aibot_upload_media_chunk", req_id, body)
+
+
+def upload_finish(req_id: str, upload_id: str) -> str:
+    """Its acknowledgement holds the `media_id`."""
+    return _frame("aibot_upload_media_finish", req_id, {"upload_id": upload_id})
 
 
 def _frame(cmd: str, req_id: str, body: Payload | None = None) -> str:

@@ -7,6 +7,8 @@ docstrings are those of the two protocol notes, wecom-kf.md and wecom-group.md.
     server       `Sandbox`: start and stop, addresses; `serve_forever`
     actions      its other half: everything people and trouble can do, and waiting for the bot
     seed         the demo cast
+    clock        the time here, moved and run faster
+    script       a busy afternoon: a table of steps, played by player
 
   kf (pure)                          group (pure)
     world        accounts, sessions    groups           groups, members, messages
@@ -33,10 +35,12 @@ docstrings are those of the two protocol notes, wecom-kf.md and wecom-group.md.
 from .config import SandboxConfig, settings_for
 from .faults import Fault
 from .groups import GroupMessage
+from .script import LENGTH as SCRIPT_MINUTES
 from .server import Sandbox, serve_forever
 from .world import NotPossible
 
 __all__ = [
+    "SCRIPT_MINUTES",
     "Fault",
     "GroupMessage",
     "NotPossible",

@@ -9,12 +9,14 @@ from . import seed, snapshot
 from .bot_commands import BotCommands
 from .callbacks import Callbacks
 from .changes import Changes
+from .clock import Clock
 from .config import SandboxConfig
 from .faults import Fault, Faults
 from .groups import GroupMessage, Groups
 from .ledger import Entry, Ledger
 from .long_connection import LongConnection
 from .people import People
+from .player import Player
 from .replies import Replies
 from .sessions import Session
 from .staff import Staff
@@ -22,17 +24,18 @@ from .world import World
 
 
 class Actions:
-    """A WeCom in this process, not listening yet. Its clock is `now` plus what `clock_advance` added."""
+    """A WeCom in this process, not listening yet. Its clock is `now`, moved by `clock_advance` and `clock_speed`."""
 
     def __init__(
         self, config: SandboxConfig | None = None, *, now: Callable[[], float] = time.time, seed: bool = False
     ) -> None:
         self.config = config or SandboxConfig()
-        self._clock, self._ahead = now, 0.0
+        self.clock = Clock(now)
         self.changes = Changes()
         self.faults = Faults()
         self._build_kf()
         self._build_group()
+        self.player = Player(self)
         if seed:
             self.seed()
 
@@ -69,15 +72,18 @@ class Actions:
     # time
 
     def now(self) -> float:
-        return self._clock() + self._ahead
+        return self.clock.now()
 
     def clock_advance(self, seconds: float) -> float:
         """Move this WeCom's clock forward; every life and limit follows. Returns the new time."""
-        if seconds < 0:
-            raise ValueError("the clock only goes forward")
-        self._ahead += seconds
+        self.clock.advance(seconds)
         self.changes.bump()
         return self.now()
+
+    def clock_speed(self, factor: float) -> None:
+        """Let this WeCom's clock run 1 to 600 times as fast, from where it is."""
+        self.clock.run(factor)
+        self.changes.bump()
 
     # kf: what people do
 
@@ -201,7 +207,8 @@ class Actions:
 
     def state(self) -> dict[str, Any]:
         """The snapshot of /sandbox/api/state."""
-        return snapshot.state(self.world, self.groups, self.line.connected, self.changes.seq)
+        shown = snapshot.state(self.world, self.groups, self.line.connected, self.changes.seq)
+        return {**shown, "speed": self.clock.speed, "script": self.player.shown()}
 
     async def settled(self) -> None:
         """Until every callback and frame has been handed over (or given up)."""

@@ -98,6 +98,22 @@ async def _callback(sandbox: "Sandbox", body: Json) -> Json | None:
     return None
 
 
+def _clock(sandbox: "Sandbox", body: Json) -> Json:
+    """`speed`, `advance` or both: the speed holds from now on, then the clock leaps."""
+    if "speed" in body:
+        sandbox.clock_speed(float(body["speed"]))
+    if "advance" in body or "speed" not in body:
+        sandbox.clock_advance(float(body["advance"]))
+    return {"now": sandbox.now(), "speed": sandbox.clock.speed}
+
+
+async def _script(sandbox: "Sandbox", body: Json) -> None:
+    action = _s(body, "action")
+    if action not in ("start", "stop"):
+        raise NotPossible("action is one of start, stop")
+    sandbox.player.start() if action == "start" else await sandbox.player.stop()
+
+
 def _tokens(sandbox: "Sandbox", body: Json) -> None:
     sandbox.tokens_expire() if _s(body, "action") == "expire" else sandbox.tokens_revoke()
 
@@ -138,7 +154,8 @@ ACTIONS: Mapping[str, Action] = {
     "connection": _connection,
     "callback": _callback,
     "tokens": _tokens,
-    "clock": lambda s, b: {"now": s.clock_advance(float(b["advance"]))},
+    "clock": _clock,
+    "script": _script,
 }
 
 

@@ -94,6 +94,7 @@ class Groups:
         if group is None and chatid in self.people:
             name = self.people[chatid]
             group = self.groups[chatid] = Group(chatid, name, "single", {chatid: name})
+            self.on_change()
         return group
 
     def by_webhook(self, key: str) -> Group | None:

@@ -41,7 +41,7 @@ def plant(people: People, groups: Groups) -> None:
     people.new_account(AFTERSALES, "售后服务", SERVICERS, "assistant")
     for userid, nickname in CUSTOMERS.items():
         people.new_customer(nickname, userid)
-    groups.new_group("客服值班群", {**ADMIN, **SERVICERS}, CHATID)
+    groups.new_group("客服值班群", {**ADMIN, **SERVICERS}, CHATID).opened = True  # or an alert could not come first
     _stuck_session(people)
 
 

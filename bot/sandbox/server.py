@@ -33,6 +33,7 @@ class Sandbox(Actions):
         self._runner: web.AppRunner | None = None
         self._watchers = Watchers(self.state)
         self.changes.listener = self._watchers.changed
+        self.player.audience = lambda: self._watchers.any
 
     async def start(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         """Listen; port 0 takes a free one, see `base_url`."""
@@ -49,6 +50,7 @@ class Sandbox(Actions):
         if self._runner is None:
             return
         runner, self._runner = self._runner, None
+        await self.player.stop()
         await self.callbacks.close()
         await self._watchers.close()
         await self.line.stop()
@@ -77,7 +79,7 @@ class Sandbox(Actions):
 
     async def _date(self, request: web.Request, response: web.StreamResponse) -> None:
         """The Date header tells this WeCom's time, so that a bot can find its own clock wrong."""
-        if self._ahead or self._clock is not time.time:
+        if self.clock.moved or self.clock.base is not time.time:
             response.headers["Date"] = formatdate(self.now(), usegmt=True)
 
     async def _root(self, request: web.Request) -> web.StreamResponse:

@@ -32,6 +32,11 @@ class Watchers:
             self._sockets.discard(socket)
         return socket
 
+    @property
+    def any(self) -> bool:
+        """A page is open."""
+        return bool(self._sockets)
+
     def changed(self) -> None:
         """Costs nothing while no page is open."""
         if self._sockets and self._due is None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,12 +36,12 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[str]:
+@contextmanager
+def _started(folder: Path, *words: str) -> Iterator[str]:
     """`python bot.py demo` in a process of its own; the address of its page."""
-    command = [sys.executable, str(ROOT / "bot.py"), "demo", "--port", "0"]
+    command = [sys.executable, str(ROOT / "bot.py"), "demo", "--port", "0", *words]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         address = next(filter(None, (re.search(r"kfbot demo: (http://\S+)", line) for line in process.stdout)))
@@ -51,14 +52,28 @@ def demo(tmp_path: Path) -> Iterator[str]:
     assert process.returncode == 0
 
 
-@pytest.fixture
-def page(browser: Browser, demo: str) -> Iterator[Page]:
-    """The demo page in Chinese at desktop width; an error in the page fails the test."""
+@contextmanager
+def _opened(browser: Browser, address: str) -> Iterator[Page]:
+    """In Chinese at desktop width; an error in the page fails the test."""
     context = browser.new_context(locale="zh-CN", viewport={"width": 1440, "height": 900})
-    opened = context.new_page()
+    page = context.new_page()
     errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(demo)
-    yield opened
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(address)
+    yield page
     context.close()
     assert errors == []
+
+
+@pytest.fixture
+def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    """The demo page."""
+    with _started(tmp_path) as address, _opened(browser, address) as page:
+        yield page
+
+
+@pytest.fixture
+def scripted(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    """The demo page on which a busy afternoon plays by itself."""
+    with _started(tmp_path, "--script") as address, _opened(browser, address) as page:
+        yield page

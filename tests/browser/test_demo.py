@@ -49,3 +49,30 @@ def test_a_session_goes_from_the_customer_to_the_servicer_and_is_ended_in_the_gr
 def test_the_stuck_session_of_the_seed_is_listed_from_the_first_minute(page: Page) -> None:
     _say(page, "group", "@kfbot /list")
     expect(page.get_by_test_id("group-message").filter(has_text="进行中的会话")).to_contain_text("ZhangSuQuan")
+
+
+def test_five_minutes_are_a_tap_away(page: Page) -> None:
+    """Time is the sandbox's, for the bot too: an alert need not be waited for."""
+    page.get_by_test_id("clock").click()
+    page.locator('[data-testid="clock-speed"][data-speed="60"]').click()
+    expect(page.get_by_test_id("clock")).to_contain_text("60×")
+    page.locator('[data-testid="clock-speed"][data-speed="1"]').click()
+    expect(page.get_by_test_id("clock")).not_to_contain_text("×")
+    _new_customer(page, "测试客户")
+    page.get_by_test_id("servicer-take").click()
+    expect(page.get_by_test_id("servicer-end")).to_be_enabled()
+    page.get_by_test_id("clock").click()
+    page.get_by_test_id("clock-leap").click()
+    page.get_by_test_id("clock-leap").click()
+    alert = page.get_by_test_id("group-message").filter(has_text="测试客户")
+    expect(alert.locator('[data-testid="card-button"][data-key^="end:"]')).to_be_visible(timeout=10_000)
+
+
+def test_the_page_switches_between_the_group_and_a_chat_with_the_bot_alone(page: Page) -> None:
+    page.get_by_test_id("group-member").select_option("LiNa")
+    page.get_by_test_id("group-picker").select_option("LiNa")
+    _say(page, "group", "/whoami")
+    expect(page.get_by_test_id("group-message").filter(has_text="LiNa")).to_be_visible()
+    page.get_by_test_id("group-picker").select_option(label="客服值班群")
+    expect(page.get_by_test_id("group-message").filter(has_text="/whoami")).to_have_count(0)
+    expect(page.get_by_test_id("group-member")).to_have_value("LiNa")

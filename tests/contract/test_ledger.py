@@ -12,12 +12,26 @@ from pathlib import Path
 import pytest
 
 from bot.errors import StorageError
-from bot.model import EventType, Handoff, HandoffStatus, Operator, OperatorType, SessionKey, StateReading, Via
+from bot.model import (
+    NOTHING,
+    EventType,
+    Handoff,
+    HandoffStatus,
+    Operator,
+    OperatorType,
+    Rule,
+    Scope,
+    ServiceState,
+    SessionKey,
+    StateReading,
+    Via,
+)
 from bot.ports import Ledger as Promise
+from bot.rules import clock
 from bot.sessions import ClosingDraft, Session, customer_wrote, finish, servicer_wrote, state_read
 from storage.database import Database
 from storage.ledger import Ledger
-from tests.fakes import ANN, BOB, HUMAN, KF, KF2, LI, QUEUED, TENANT, WU
+from tests.fakes import ANN, ASSISTANT, BOB, ENDED, HUMAN, KF, KF2, LI, NEW, QUEUED, TENANT, WU
 
 NOW = 1_700_000_000.0
 KEY, BOBS = SessionKey(KF, ANN), SessionKey(KF, BOB)
@@ -353,6 +367,63 @@ async def test_marks_come_due_oldest_first(records: Promise) -> None:
     assert await records.due_checks(NOW + 2, 1) == [BOBS]
 
 
+HOUR = 3600.0
+
+
+async def known(records: Promise, customer: str, state: ServiceState | None, state_at: float, wrote_at: float) -> None:
+    def learn(session: Session) -> None:
+        session.state, session.state_at, session.last_customer_at = state, state_at, wrote_at
+
+    await records.change(SessionKey(KF, customer), learn, NOW)
+
+
+async def unserved(records: Promise, limit: int = 100) -> tuple[int, list[str]]:
+    """Asked with what is known for half an hour and customers silent for two days: how many, and whom to read."""
+    marked = await records.check_unserved(NOW - HOUR / 2, NOW - 48 * HOUR, NOW, limit)
+    return marked, [key.external_userid for key in await records.due_checks(NOW, 100)]
+
+
+@pytest.mark.parametrize("state", [NEW, ASSISTANT, None], ids=str)
+async def test_whom_another_program_may_have_handed_over_is_read_again(
+    records: Promise, state: ServiceState | None
+) -> None:
+    await known(records, "wmJustRead", state, NOW - 60, NOW - HOUR)
+    await known(records, "wmLongKnown", state, NOW - HOUR, NOW - HOUR)
+    await known(records, "wmEnded", ENDED, NOW - HOUR, NOW - HOUR)
+    await begun(records, KEY)
+    assert await unserved(records) == (1, ["wmLongKnown"])
+
+
+async def test_the_longest_known_are_read_first(records: Promise) -> None:
+    for hours in (2, 4, 3):
+        await known(records, f"wm{hours}", ASSISTANT, NOW - hours * HOUR, NOW - HOUR)
+    assert await unserved(records, limit=0) == (0, [])
+    assert await unserved(records, limit=2) == (2, ["wm3", "wm4"])
+    assert await unserved(records, limit=2) == (2, ["wm3", "wm4"])
+
+
+async def test_a_session_its_customer_has_left_for_two_days_is_over(records: Promise) -> None:
+    await known(records, "wmSilent", ASSISTANT, NOW - HOUR, NOW - 48 * HOUR)
+    await known(records, "wmNeverHeard", ASSISTANT, NOW - HOUR, 0.0)
+    await known(records, "wmOfOld", ASSISTANT, NOW - 49 * HOUR, 0.0)
+    before = await records.session(SessionKey(KF, "wmSilent"))
+    assert await unserved(records, limit=1) == (1, ["wmNeverHeard"])
+    over = [await records.session(SessionKey(KF, customer)) for customer in ("wmSilent", "wmOfOld")]
+    assert [(each.state, each.state_at) for each in over] == [(ENDED, NOW)] * 2
+    assert over[0].version > before.version
+
+
+async def test_a_mark_that_is_due_is_not_put_off_nor_its_session_taken_for_over(records: Promise) -> None:
+    await known(records, "wmSilent", None, 0.0, 0.0)
+    await records.change(SessionKey(KF, "wmSilent"), lambda session: setattr(session, "check_at", NOW - 9), NOW)
+    await records.change(KEY, begin, NOW)
+    await records.change(KEY, lambda session: setattr(session, "check_at", NOW - 8), NOW)
+    assert await unserved(records) == (1, ["wmSilent", ANN])
+    assert await records.check_quiet(NOW + HOUR, NOW, 100) == 1
+    assert await records.next_check() == NOW - 9
+    assert await records.due_checks(NOW - 8, 100) == [SessionKey(KF, "wmSilent"), KEY]
+
+
 async def test_without_marks_there_is_no_next(records: Promise) -> None:
     assert await records.next_check() is None
 
@@ -384,6 +455,26 @@ async def test_open_handoffs_are_listed_longest_wait_first(records: Promise, kin
     assert await records.count_open(kind) == len(expected)
 
 
+@pytest.mark.parametrize("rule", [Rule.HUMAN_IDLE, Rule.CUSTOMER_WAITING, Rule.HUMAN_OPEN])
+async def test_what_matches_is_what_the_rules_clock_says(records: Promise, rule: Rule) -> None:
+    await several(records)
+    await records.change(SessionKey(KF, "wmFromQueue"), lambda session: from_queue(session, NOW - 50), NOW)
+    began = {each.id: clock(each, rule) for each in await records.open_handoffs()}
+    running = sorted((at, number) for number, at in began.items() if at is not None)
+    assert running
+    for before in {at for at, _ in running} | {NOW + 1000}:
+        expected = [number for at, number in running if at < before]
+        assert [each.id for each in await records.open_matching(rule, before, 10)] == expected
+        assert [each.id for each in await records.open_matching(rule, before, 1)] == expected[:1]
+
+
+def from_queue(session: Session, at: float) -> None:
+    """The customer wrote, queued, and was accepted ten seconds later."""
+    customer_wrote(session, at, "在吗", at)
+    state_read(session, StateReading(QUEUED), at)
+    state_read(session, StateReading(HUMAN, LI), at + 10)
+
+
 async def test_handoffs_are_found_by_number_session_and_prefix(records: Promise) -> None:
     await several(records)
     found = await records.handoff(2)
@@ -401,6 +492,59 @@ async def test_history_is_newest_first(records: Promise) -> None:
     await several(records)
     assert [each.id for each in await records.history(limit=3)] == [4, 3, 2]
     assert [each.id for each in await records.history(KEY)] == [1]
+
+
+@pytest.mark.parametrize(
+    "scope", [Scope(frozenset({KF}), others=False), Scope(frozenset({KF2}))], ids=["named", "rest"]
+)
+async def test_a_scope_knows_of_no_other_account(records: Promise, scope: Scope) -> None:
+    await several(records)
+    mine = records.within(scope)
+    for kind in ("", "waiting", "human", "queue"):
+        own = [each for each in await records.open_handoffs(kind) if each.open_kfid == KF]
+        assert (await mine.open_handoffs(kind), await mine.count_open(kind)) == (own, len(own))
+    assert [each.id for each in await mine.open_handoffs(limit=1, offset=1)] == [1]
+    assert [each.id for each in await mine.open_matching(Rule.HUMAN_OPEN, NOW + 99, 10)] == [1, 2]
+    assert [each.id for each in await mine.open_by_prefix(ANN[:6])] == [1]
+    assert await mine.sessions_by_prefix(BOB) == [BOBS]
+    assert [each.id for each in await mine.history()] == [2, 1]
+    assert [each.id for each in await mine.history(limit=1)] == [2]
+    assert await mine.handoff(2) == await records.handoff(2)
+    assert await mine.open_handoff(KEY) == await records.open_handoff(KEY)
+    assert (await mine.history(KEY), await mine.events(1)) == (await records.history(KEY), await records.events(1))
+
+
+@pytest.mark.parametrize("scope", [Scope(frozenset({KF}), others=False), NOTHING], ids=["another", "nothing"])
+async def test_what_lies_outside_a_scope_is_answered_as_what_never_was(records: Promise, scope: Scope) -> None:
+    await several(records)
+    mine, theirs = records.within(scope), SessionKey(KF2, ANN)
+    assert (
+        (await mine.handoff(3), await mine.events(3)) == (await mine.handoff(99), await mine.events(99)) == (None, [])
+    )
+    assert (await mine.open_handoff(theirs), await mine.history(theirs), await mine.history(theirs, 1)) == (
+        None,
+        [],
+        [],
+    )
+    assert theirs not in await mine.sessions_by_prefix(ANN)
+    assert 3 not in [each.id for each in await mine.open_by_prefix(ANN)]
+
+
+async def test_a_scope_of_accounts_with_nothing_on_record_is_empty(records: Promise) -> None:
+    await several(records)
+    for scope in (Scope(frozenset({"wkNEW"}), others=False), Scope(frozenset({KF, KF2})), NOTHING):
+        mine = records.within(scope)
+        assert (await mine.history(), await mine.open_handoffs(), await mine.count_open()) == ([], [], 0)
+        assert (await mine.sessions_by_prefix("wm"), await mine.counts()) == ([], [])
+
+
+async def test_history_and_sessions_of_several_accounts_come_in_one_order(records: Promise) -> None:
+    await several(records)
+    both = records.within(Scope(frozenset({KF, KF2, "wkNEW"}), others=False))
+    assert await both.history() == await records.history()
+    assert await both.history(limit=3) == await records.history(limit=3)
+    assert await both.sessions_by_prefix("wm") == await records.sessions_by_prefix("wm")
+    assert await both.sessions_by_prefix("wm", 3) == await records.sessions_by_prefix("wm", 3)
 
 
 async def test_a_transferred_handoff_belongs_to_the_other(records: Promise) -> None:

@@ -23,9 +23,24 @@ CHAT = "wrTESTGROUP"
 PATIENCE = 10.0
 
 
+async def _at_once() -> None:
+    """Time is moved here, not waited for."""
+
+
+@dataclass
+class WecomTime:
+    """The bot's clock is WeCom's, so that a test moves both at once."""
+
+    sandbox: Sandbox
+
+    def now(self) -> float:
+        return self.sandbox.now()
+
+
 @dataclass
 class Stage:
-    """A bot and its WeCom. `ask` is what a member types after the mention; it returns the bot's answer."""
+    """A bot and its WeCom, in one time, which `later` moves. `ask` is what a member types after the mention; it returns
+    the bot's answer."""
 
     sandbox: Sandbox
     settings: Settings
@@ -39,8 +54,9 @@ class Stage:
 
     async def start(self) -> App:
         """Start the bot, or another process of it on the same database."""
-        self.app = App(Core(self.settings))
+        self.app = App(Core(self.settings, WecomTime(self.sandbox)))
         self.apps.append(self.app)
+        self.app.sync._token_less_turn = _at_once  # WeCom's own limit goes by WeCom's clock
         await self.app.start()
         self.sandbox.callback_url = f"http://127.0.0.1:{self.app.port}/callback/kf"
         await self.sandbox.wait_connected(PATIENCE)
@@ -50,6 +66,24 @@ class Stage:
         app, self.app = self.app, None
         if app is not None:
             await app.stop()
+
+    async def later(self, seconds: float) -> None:
+        """So much time passes, and the watch looks."""
+        await self.sandbox.settled()
+        await self.synced()
+        self.sandbox.clock_advance(seconds)
+        await self.tick()
+
+    async def tick(self) -> None:
+        await self.bot.alerting.watch.tick()
+
+    async def synced(self) -> None:
+        """Until all that WeCom has to tell is on record."""
+        self.bot.sync.wake_all(self.bot.accounts)
+        await self.until(self._idle)
+
+    async def _idle(self) -> bool:
+        return all(line.task is None or line.task.done() for line in self.bot.sync._lines.values())
 
     async def ask(self, text: str, userid: str = "LiNa", chat: str = CHAT, quote: str = "") -> str:
         mark = self.sandbox.mark
@@ -110,6 +144,7 @@ async def a_stage(folder: Path, **changes: Any) -> AsyncIterator[Stage]:
         sandbox.customer_new("小林", ANN)
         sandbox.customer_new("Bob", BOB)
         sandbox.group_new("客服值班群", {"LiNa": "李娜", "ZhangSuQuan": "张素泉", "ChenJing": "陈静"}, CHAT)
+        sandbox.groups.groups[CHAT].opened = True  # somebody has spoken to the bot there, so that it may push
         stage = Stage(sandbox, settings_of(sandbox, folder, **changes))
         try:
             yield stage

@@ -136,7 +136,7 @@ async def test_an_internal_error_has_an_incident_id_and_the_bot_lives_on(
     running: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(running.bot.core.ledger, "counts", None)
+        patch.setattr(running.bot.core.ledger, "within", None)
         answer = await running.ask("/status")
     found = re.search(r"`([0-9a-f]{8})`", answer)
     assert found and f"incident={found[1]}" in caplog.text

@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[2]
 HOMES = {
     "wechatpy": ("bot/wecom/",),
     "apscheduler": ("bot/scheduler.py",),
+    "matplotlib": ("bot/chart.py",),
+    "zhplot": ("bot/chart.py",),
     "sqlite_utils": ("storage/",),
     "sqlite3": ("storage/",),
     "xmltodict": ("bot/wecom/",),
@@ -22,7 +24,7 @@ HOMES = {
     "click": ("bot/cli.py", "bot/end_script.py", "bot/status_script.py", "bot/check.py", "bot/demo.py"),
     "aiohttp": ("bot/http.py", "bot/channels/", "bot/server.py", "bot/app.py", "bot/web/", "bot/sandbox/"),
 }
-VALUES = {"bot.model", "bot.errors", "bot.states", "bot.sessions", "bot.ending"}
+VALUES = {"bot.model", "bot.errors", "bot.states", "bot.sessions", "bot.ending", "bot.hours"}
 
 
 def _files() -> Iterator[Path]:

@@ -8,14 +8,15 @@ from contextlib import suppress
 
 import pytest
 
-from bot.checks import BATCH, PAUSE_AFTER_LIMIT, QUIET, QUIET_AT_ONCE, RETRY, Checks
+from bot.checks import BATCH, PAUSE_AFTER_LIMIT, QUIET, QUIET_AT_ONCE, RETRY, UNSERVED, Checks
 from bot.closing import ClosingMessages
 from bot.errors import CredentialRejected, RateLimited, StorageError, TokenExpired, WeComBusy, WeComError
 from bot.handoffs import Handoffs
 from bot.model import SessionKey
-from bot.sessions import Session
+from bot.sessions import FOLLOWED, Session, customer_wrote
+from bot.states import SESSION_LIFETIME
 from storage.ledger import Ledger
-from tests.fakes import ANN, BOB, ENDED, HUMAN, KF, LI, FakeClock, FakeKf, FakeSleep, raising, unavailable
+from tests.fakes import ANN, BOB, ENDED, HUMAN, KF, LI, FakeClock, FakeKf, FakeSleep, raising, refusal, unavailable
 
 KEY, BOBS = SessionKey(KF, ANN), SessionKey(KF, BOB)
 
@@ -30,7 +31,9 @@ def checks(fake_kf: FakeKf, ledger: Ledger, fake_clock: FakeClock, fake_sleep: F
     async def turn() -> None:
         turns.append(fake_clock.now())
 
-    handoffs = Handoffs(fake_kf, ledger, fake_clock, ClosingMessages(fake_kf, ledger, fake_clock, {}), fake_sleep)
+    handoffs = Handoffs(
+        fake_kf, ledger, fake_clock, ClosingMessages(fake_kf, ledger, fake_clock, lambda handoff: ""), fake_sleep
+    )
     return Checks(ledger, fake_clock, handoffs.read_state, turn, fake_sleep)
 
 
@@ -249,3 +252,79 @@ async def test_no_more_quiet_ones_are_asked_about_at_once_than_the_budget_allows
     await checks.look_after_quiet_ones()
     await checks.work_off()
     assert len(turns) == QUIET_AT_ONCE
+
+
+# -- sessions without a handoff
+
+
+async def assisted(checks: Checks, ledger: Ledger, kf: FakeKf, clock: FakeClock, *customers: str) -> None:
+    """Each wrote, and was found with the assistant; then all were silent for long enough to be asked about again."""
+    for customer in customers:
+        kf.customer_new("", customer)
+        kf.customer_writes(KF, customer, "你好")
+        key = SessionKey(KF, customer)
+        await ledger.change(key, lambda session: customer_wrote(session, clock.now(), "", clock.now()), clock.now())
+    await checks.work_off()
+    clock.move(FOLLOWED)
+    await checks.work_off()
+    clock.move(UNSERVED)
+    kf.calls.clear()
+
+
+async def look(checks: Checks) -> None:
+    await checks.look_after_quiet_ones()
+    await checks.work_off()
+
+
+async def test_a_handover_by_another_program_is_found_long_after_the_customers_last_word(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
+) -> None:
+    await assisted(checks, ledger, fake_kf, fake_clock, ANN, BOB)
+    fake_kf.session_state(KF, BOB, HUMAN, LI)
+    await look(checks)
+    assert [handoff.external_userid for handoff in await ledger.open_handoffs()] == [BOB]
+    await look(checks)
+    assert len(fake_kf.calls) == 2
+
+
+async def test_open_handoffs_come_first_and_the_rest_of_the_minute_is_for_the_others(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
+) -> None:
+    others = [f"wmOther{number:025d}" for number in range(QUIET_AT_ONCE)]
+    await assisted(checks, ledger, fake_kf, fake_clock, *others)
+    fake_clock.move(-QUIET - 1)
+    with_human(fake_kf, ANN, BOB)
+    for key in (KEY, BOBS):
+        await mark(ledger, key, fake_clock.now())
+    await checks.work_off()
+    fake_kf.calls.clear()
+    fake_clock.move(QUIET + 1)
+    await look(checks)
+    asked = {call.args[0].external_userid for call in fake_kf.calls}
+    assert (len(asked), {ANN, BOB} <= asked) == (QUIET_AT_ONCE, True)
+    await look(checks)
+    assert len(fake_kf.calls) == len(others) + 2
+
+
+async def test_what_wecom_has_ended_by_itself_is_not_asked_about(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
+) -> None:
+    await assisted(checks, ledger, fake_kf, fake_clock, ANN)
+    fake_clock.move(SESSION_LIFETIME)
+    await look(checks)
+    assert (fake_kf.calls, (await ledger.session(KEY)).state) == ([], ENDED)
+
+
+async def test_a_session_that_cannot_be_read_does_not_stand_in_the_way_of_the_others(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
+) -> None:
+    with_human(fake_kf, ANN, BOB)
+    for key in (KEY, BOBS):
+        await mark(ledger, key, fake_clock.now())
+    await checks.work_off()
+    fake_clock.move(QUIET + 1)
+    fake_kf.before("state", raising(refusal(40096)))
+    await look(checks)
+    fake_kf.calls.clear()
+    await look(checks)
+    assert fake_kf.calls == []

@@ -177,9 +177,12 @@ def test_the_bot_runs_without_a_verb_and_ends_cleanly(number: signal.Signals) ->
     assert (bot.returncode, err) == (0, "")
 
 
-@pytest.mark.parametrize(("verb", "says"), [("sandbox", "WeCom sandbox"), ("demo", "kfbot demo")])
-def test_demo_and_sandbox_end_cleanly(verb: str, says: str) -> None:
-    with started(verb, "--port", "0") as process:
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(["sandbox"], "WeCom sandbox"), (["demo"], "kfbot demo"), (["demo", "--script"], "kfbot demo")],
+)
+def test_demo_and_sandbox_end_cleanly(words: list[str], says: str) -> None:
+    with started(*words, "--port", "0") as process:
         until(process, says)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)

@@ -20,7 +20,9 @@ LIMITED = RateLimited(45033, "concurrent calls", "/cgi-bin/kf/send_msg_on_event"
 
 @pytest.fixture
 def closings(fake_kf: FakeKf, ledger: Ledger, fake_clock: FakeClock, fake_sleep: FakeSleep) -> ClosingMessages:
-    return ClosingMessages(fake_kf, ledger, fake_clock, TEXTS, fake_sleep)
+    return ClosingMessages(
+        fake_kf, ledger, fake_clock, lambda handoff: TEXTS[handoff.ended_by or OperatorType.SYSTEM], fake_sleep
+    )
 
 
 async def ended(ledger: Ledger, kf: FakeKf, by: OperatorType = OperatorType.AGENT, customer: str = ANN) -> Handoff:
@@ -70,7 +72,7 @@ async def test_it_is_sent_once(closings: ClosingMessages, ledger: Ledger, fake_k
 
 
 async def test_without_words_none_is_sent(ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock) -> None:
-    silent = ClosingMessages(fake_kf, ledger, fake_clock, {})
+    silent = ClosingMessages(fake_kf, ledger, fake_clock, lambda handoff: "")
     handoff = await ended(ledger, fake_kf)
     assert await silent.send(handoff.id) == "skipped"
     assert fake_kf.calls == []

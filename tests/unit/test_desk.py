@@ -1,4 +1,4 @@
-"""Pairing with a code from the log, and the bot's own health."""
+"""Pairing with a code from the log, the bot's own health, and saying more than the answer."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bot.desk import TRIES
+from bot.desk import TRIES, Desk
 from bot.errors import StorageError
-from bot.model import GroupMessage
+from bot.model import EVERYTHING, GroupMessage, Scope
 from bot.registry import Pairing
+from tests.fakes import FakeChannel
 from tests.unit.commands.conftest import CHAT, Room, a_room
 
 
@@ -91,6 +92,21 @@ async def test_a_code_survives_a_database_that_fails(
 async def test_health_counts_from_the_start(room: Room) -> None:
     room.problems.append("something")
     room.clock.time += 90
-    health = await room.desk.health()
+    health = await room.desk.health(EVERYTHING)
     assert (health.uptime, health.problems) == (90.0, ("something",))
     assert health.version
+
+
+async def test_what_cannot_be_told_is_logged(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    await room.desk.tell(message(), "half done")
+    assert "not told | chat=wrTESTGROUP nothing is pushed here" in caplog.text
+
+
+async def test_what_is_told_goes_to_the_chat_of_the_message(room: Room) -> None:
+    async def nothing_wrong(scope: Scope) -> tuple[str, ...]:
+        return ()
+
+    channel = FakeChannel()
+    await Desk(room.chats, room.clock, set(), nothing_wrong, channel).tell(message(), "half done")
+    await Desk(room.chats, room.clock, set(), nothing_wrong, None).tell(message(), "half done")
+    assert channel.sent == [(CHAT, True, "half done")]

@@ -12,7 +12,7 @@ import pytest
 
 from bot.dispatch import Access
 from bot.errors import ChannelError, StorageError
-from bot.model import GroupMessage, HandoffStatus, ServiceState, SessionKey, StateReading
+from bot.model import EVERYTHING, GroupMessage, HandoffStatus, Scope, ServiceState, SessionKey, StateReading
 from bot.registry import Command, Context, Rest, Role, Target, command
 from tests.unit.commands.conftest import ANN, ANNA, BOB, CHAT, KF, NOW, Room, a_room
 
@@ -406,8 +406,8 @@ async def test_a_customer_whom_only_wecom_knows_is_asked_for(room: Room) -> None
     key = SessionKey(KF, stranger)
     room.kf.states[key] = StateReading(ServiceState.HUMAN, "ZhangSan")
 
-    async def locate(external_userid: str) -> list[SessionKey]:
-        assert external_userid == stranger
+    async def locate(external_userid: str, scope: Scope) -> list[SessionKey]:
+        assert (external_userid, scope) == (stranger, EVERYTHING)
         return [key]
 
     assert "没有找到客户" in await room.ask(f"/end {stranger}")

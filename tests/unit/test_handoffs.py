@@ -114,7 +114,9 @@ async def start(
         opened.append(database)
         await database.open()
         ledger = Ledger(database, TENANT)
-        closings = ClosingMessages(fake_kf, ledger, fake_clock, TEXTS, fake_sleep)
+        closings = ClosingMessages(
+            fake_kf, ledger, fake_clock, lambda handoff: TEXTS[handoff.ended_by or OperatorType.SYSTEM], fake_sleep
+        )
         handoffs = Handoffs(fake_kf, ledger, fake_clock, closings, fake_sleep, limit)
         return Bot(handoffs, ledger, fake_kf, fake_clock)
 
@@ -753,7 +755,7 @@ async def test_an_intention_for_a_stretch_that_is_over_moves_nothing(bot: Bot) -
 async def test_a_reading_is_followed_and_what_it_opens_is_announced(start: StartBot) -> None:
     bot = await start()
     opened: list[str] = []
-    bot.handoffs.on_open = opened.extend
+    bot.handoffs.on_open = lambda sessions: opened.extend(each.external_userid for each in sessions)
     bot.kf.customer_writes(KF, ANN, "在吗")
     bot.kf.session_state(KF, ANN, QUEUED)
     assert await bot.handoffs.read_state(KEY) == StateReading(QUEUED)

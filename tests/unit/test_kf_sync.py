@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from bot.errors import KfbotError, RateLimited, StorageError, WeComError
-from bot.kf_sync import PAUSE_AFTER_LIMIT, RETRY, RETRY_MOST, TOKEN_LIFE, KfSync, _Line
+from bot.kf_sync import (
+    FRESH,
+    IN_FLIGHT,
+    PAUSE_AFTER_LIMIT,
+    RETRY,
+    RETRY_MOST,
+    TOKEN_LESS_AFTER,
+    TOKEN_LIFE,
+    KfSync,
+    _Line,
+)
 from bot.model import HandoffStatus, KfItem, SessionKey, SyncPage
 from bot.ports import AccountState, Committed
 from storage.ledger import Ledger
@@ -33,6 +43,7 @@ class Line:
     sync: KfSync = field(init=False)
     committed: list[Committed] = field(default_factory=list)
     observed: dict[str, int] = field(default_factory=dict)
+    unannounced: list[tuple[str, int]] = field(default_factory=list)
     turns: int = 0
 
     async def follow(self, committed: Committed) -> None:
@@ -70,7 +81,15 @@ async def line(
 ) -> AsyncIterator[Line]:
     line = Line(fake_kf, sync_store, ledger, fake_clock, fake_sleep)
     line.sync = KfSync(
-        fake_kf, sync_store, fake_clock, line.follow, line.turn, keep_text=True, sleep=fake_sleep, observe=line.observe
+        fake_kf,
+        sync_store,
+        fake_clock,
+        line.follow,
+        line.turn,
+        keep_text=True,
+        sleep=fake_sleep,
+        observe=line.observe,
+        unannounced=lambda open_kfid, count: line.unannounced.append((open_kfid, count)),
     )
     yield line
     await line.sync.stop()
@@ -230,7 +249,7 @@ async def test_a_newer_token_is_better_than_none(line: Line) -> None:
     line.kf.before("sync", lambda: line.sync.wake(KF, fresh))
     line.sync.wake(KF, "ENC of yesterday")
     await line.idle()
-    assert [token for _, token in line.asked] == ["ENC of yesterday", fresh, fresh]
+    assert [token for _, token in line.asked] == ["ENC of yesterday", fresh]
 
 
 async def test_calls_without_a_token_take_turns(line: Line) -> None:
@@ -320,6 +339,210 @@ async def test_two_accounts_do_not_wait_for_each_other(line: Line) -> None:
     await line.sync._lines[KF2].task  # type: ignore[misc]
     assert (await line.store.accounts())[1].synced_at is not None
     go.set()
+
+
+async def test_a_trigger_before_the_page_is_asked_for_is_answered_by_it(line: Line) -> None:
+    await warm(line)
+    due, go = asyncio.Event(), asyncio.Event()
+
+    async def turn() -> None:
+        due.set()
+        await go.wait()
+
+    line.sync._token_less_turn = turn
+    line.sync.wake(KF)
+    await due.wait()
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.sync.wake(KF)
+    go.set()
+    await line.idle()
+    assert (line.texts, len(line.asked)) == (["在吗"], 1)
+
+
+# -- catching up
+
+
+PATIENCE = 60.0  # of loop time: no test waits for it
+
+
+async def test_catching_up_brings_what_stands_in_the_stream(line: Line) -> None:
+    await warm(line)
+    token = line.kf.sync_token(KF)
+    line.sync.wake(KF, token)
+    await line.idle()
+    line.clock.move(FRESH)
+    line.kf.customer_writes(KF, ANN, "在吗")
+    assert await line.sync.catch_up(KF, PATIENCE)
+    assert (line.texts, line.asked[-1][1], line.turns) == (["在吗"], token, 0)
+
+
+async def test_an_account_read_to_its_end_a_moment_ago_is_up_to_date(line: Line) -> None:
+    await warm(line)
+    line.sync.wake(KF)
+    await line.idle()
+    line.clock.move(FRESH - 0.1)
+    assert await line.sync.catch_up(KF, PATIENCE)
+    assert len(line.asked) == 1
+
+
+async def test_news_announced_since_then_are_waited_for(line: Line) -> None:
+    await warm(line)
+    line.sync.wake(KF)
+    await line.idle()
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.sync.wake(KF, line.kf.sync_token(KF))
+    assert await line.sync.catch_up(KF, PATIENCE)
+    assert line.texts == ["在吗"]
+
+
+async def test_news_still_under_way_are_waited_for(line: Line) -> None:
+    await warm(line)
+    line.sync.wake(KF)
+    await line.idle()
+    line.kf.customer_writes(KF, ANN, "在吗")
+    reached, go = hang(line)
+    line.sync.wake(KF, line.kf.sync_token(KF))
+    await reached.wait()
+    catching_up = asyncio.create_task(line.sync.catch_up(KF, PATIENCE))
+    await asyncio.sleep(0)
+    assert not catching_up.done()
+    go.set()
+    assert await catching_up
+    assert line.texts == ["在吗"]
+
+
+async def test_without_a_token_it_is_asked_for_once_a_minute(line: Line) -> None:
+    await warm(line)
+    assert await line.sync.catch_up(KF, PATIENCE)
+    line.clock.move(TOKEN_LESS_AFTER)
+    assert not await line.sync.catch_up(KF, PATIENCE)
+    assert len(line.asked) == 1
+    line.clock.move(0.1)
+    assert await line.sync.catch_up(KF, PATIENCE)
+    assert [token for _, token in line.asked] == ["", ""]
+
+
+async def test_a_page_asked_for_before_is_not_enough(line: Line) -> None:
+    await warm(line)
+    token = line.kf.sync_token(KF)
+    reached, go = hang(line)
+    line.sync.wake(KF, token)
+    await reached.wait()
+    catching_up = asyncio.create_task(line.sync.catch_up(KF, PATIENCE))
+    await asyncio.sleep(0)
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.kf.pages(SyncPage([], f"{KF}:0", False))  # what was read before she wrote
+    go.set()
+    assert await catching_up
+    assert (line.texts, len(line.asked)) == (["在吗"], 2)
+
+
+async def test_any_number_catch_up_with_one_call(line: Line) -> None:
+    await warm(line)
+    assert all(await asyncio.gather(*(line.sync.catch_up(KF, PATIENCE) for _ in range(20))))
+    assert len(line.asked) == 1
+
+
+async def test_nobody_waits_longer_than_he_can(line: Line) -> None:
+    await warm(line)
+    reached, go = hang(line)
+    assert not await line.sync.catch_up(KF, 0)
+    await reached.wait()
+    go.set()
+    await line.idle()
+    assert await line.sync.catch_up(KF, 0)
+
+
+async def test_a_sync_that_fails_is_not_waited_for(line: Line) -> None:
+    await warm(line)
+    line.kf.before("sync", raising(unavailable()))
+    assert not await line.sync.catch_up(KF, PATIENCE)
+    await line.idle()
+    assert await line.sync.catch_up(KF, PATIENCE)
+
+
+async def test_who_waits_when_it_stops_is_let_go(line: Line) -> None:
+    await warm(line)
+    reached, _ = hang(line)
+    catching_up = asyncio.create_task(line.sync.catch_up(KF, PATIENCE))
+    await reached.wait()
+    await line.sync.stop()
+    assert not await catching_up
+    assert not await line.sync.catch_up(KF, PATIENCE)
+
+
+# -- callbacks that do not come
+
+
+async def polled(line: Line, seconds: float) -> list[tuple[str, int]]:
+    """Ann writes; a poll comes `seconds` later, and no callback."""
+    await warm(line)
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.clock.time = int(line.clock.time) + seconds
+    line.sync.wake(KF)
+    await line.idle()
+    assert line.texts == ["在吗"]
+    return line.unannounced
+
+
+async def test_what_a_poll_finds_should_have_been_announced(line: Line) -> None:
+    assert await polled(line, IN_FLIGHT + 1) == [(KF, 1)]
+    line.sync.wake(KF)
+    await line.idle()
+    assert line.unannounced == [(KF, 1)]
+
+
+async def test_a_callback_may_still_be_under_way(line: Line) -> None:
+    assert await polled(line, IN_FLIGHT - 1) == []
+
+
+@pytest.mark.parametrize("trouble", [0, 2], ids=["at once", "at the third try"])
+async def test_what_a_callback_has_announced_is_no_find(line: Line, trouble: int) -> None:
+    await warm(line)
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.clock.move(60)
+    line.kf.before("sync", *[raising(unavailable())] * trouble)
+    line.sync.wake(KF, line.kf.sync_token(KF))
+    await line.idle()
+    assert (line.texts, line.unannounced) == (["在吗"], [])
+
+
+async def test_a_callback_that_comes_during_the_poll_has_come(line: Line) -> None:
+    await warm(line)
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.clock.move(60)
+    line.kf.before("sync", lambda: line.sync.wake(KF, line.kf.sync_token(KF)))
+    line.sync.wake(KF)
+    await line.idle()
+    assert (line.texts, line.unannounced) == (["在吗"], [])
+
+
+async def test_what_happened_while_the_bot_was_away_is_no_find(line: Line) -> None:
+    await warm(line)
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.clock.move(60)
+    found: list[tuple[str, int]] = []
+    again = KfSync(
+        line.kf,
+        line.store,
+        line.clock,
+        line.follow,
+        line.turn,
+        keep_text=True,
+        unannounced=lambda *find: found.append(find),
+    )
+    assert await again.catch_up(KF, PATIENCE)
+    await again.stop()
+    assert (line.texts, found) == (["在吗"], [])
+
+
+async def test_history_is_no_find(line: Line) -> None:
+    line.clock.move(60)
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.clock.move(60)
+    line.sync.wake(KF)
+    await line.idle()
+    assert (line.texts, line.unannounced) == (["在吗"], [])
 
 
 # -- trouble

@@ -8,7 +8,7 @@ import pytest
 
 from bot.errors import CredentialRejected, RateLimited, TokenExpired, WeComBusy, WeComError
 from bot.locate import locate
-from bot.model import KfAccount, ServiceState, SessionKey
+from bot.model import KfAccount, Scope, ServiceState, SessionKey
 from bot.sessions import customer_wrote, servicer_wrote
 from storage.ledger import Ledger
 from tests.fakes import ANN, ASSISTANT, BOB, HUMAN, KF, KF2, LI, QUEUED, FakeKf, raising, unavailable
@@ -82,6 +82,28 @@ async def test_accounts_we_do_not_manage_are_not_asked(
 
     monkeypatch.setattr(fake_kf, "accounts", accounts)
     assert await locate(fake_kf, ledger, ANN) == [HERE]
+
+
+ONLY_HERE = Scope(frozenset({KF}), others=False)
+
+
+async def test_accounts_outside_the_scope_are_not_asked(fake_kf: FakeKf, ledger: Ledger) -> None:
+    with_human(fake_kf, THERE)
+    assert await locate(fake_kf, ledger, ANN, ONLY_HERE) == [HERE]
+    assert [call.args[0] for call in fake_kf.called("state")] == [HERE]
+
+
+async def test_a_human_in_scope_is_found_though_another_account_has_one_too(fake_kf: FakeKf, ledger: Ledger) -> None:
+    with_human(fake_kf, HERE, THERE)
+    await has_handoff(ledger, THERE)
+    assert await locate(fake_kf, ledger, ANN, ONLY_HERE) == [HERE]
+
+
+async def test_who_is_on_record_outside_the_scope_alone_is_a_stranger(fake_kf: FakeKf, ledger: Ledger) -> None:
+    await is_known(ledger, THERE)
+    assert await locate(fake_kf, ledger, ANN, ONLY_HERE) == []
+    await is_known(ledger, HERE)
+    assert await locate(fake_kf, ledger, ANN, ONLY_HERE) == [HERE]
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,28 @@ def test_a_quoted_reason_loses_its_quotes() -> None:
     assert parsed("/end wm7l").after(1) == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "args", "rest"),
+    [
+        ("/end all idle>30m", "end all", ("idle>30m",), "idle>30m"),
+        ("/END All: Idle ＞ 30m", "end all", ("Idle", ">", "30m"), "Idle ＞ 30m"),
+        ("/结束 全部 空闲＞30分钟", "结束 全部", ("空闲>30分钟",), "空闲＞30分钟"),
+        ("/end，all，idle>30m", "end all，idle>30m", (), ""),
+        ("/end `all`", "end all", (), ""),
+        ('/end "all" "two words"', "end all", ("two words",), "two words"),
+    ],
+)
+def test_a_line_read_as_having_a_name_of_two_words(text: str, name: str, args: tuple[str, ...], rest: str) -> None:
+    line = parsed(text).longer()
+    assert line is not None
+    assert (line.name, line.args, line.rest, line.slash) == (name, args, rest, True)
+
+
+@pytest.mark.parametrize("text", ["/end", "/end 。", "/end ?!"])
+def test_a_line_without_a_second_word_has_no_longer_name(text: str) -> None:
+    assert parsed(text).longer() is None
+
+
 def test_emoji_stay_whole() -> None:
     assert parsed("/end wm7l 👨‍👩‍👧 bye").args == ("wm7l", "👨‍👩‍👧", "bye")
 

@@ -11,7 +11,7 @@ import pytest
 import commands
 from bot.discovery import discover
 from bot.errors import KfbotError
-from bot.registry import Command, Context, Registry, Rest, Role, Target, command, unknown
+from bot.registry import Command, CommandName, Context, Registry, Rest, Role, Target, command, unknown
 from bot.wecom.errcodes import meaning_of
 from bot.wording import Words
 
@@ -24,6 +24,7 @@ async def every_kind(
     kind: Literal["", "waiting", "human"] = "",
     page: int = 1,
     name: str = "",
+    code: CommandName = CommandName(""),  # noqa: B008
     reason: Rest = Rest(""),  # noqa: B008
 ) -> str:
     """First line.
@@ -60,10 +61,11 @@ def test_the_signature_is_the_grammar() -> None:
         ("kind", "choice", False, ("waiting", "human")),
         ("page", "number", False, ()),
         ("name", "word", False, ()),
+        ("code", "command", False, ()),
         ("reason", "rest", False, ()),
     ]
-    assert found.usage(ZH) == "/every 客户 [等待|人工] [页码] [命令] [原因]"
-    assert found.usage(EN) == "/every customer [waiting|human] [page] [command] [reason]"
+    assert found.usage(ZH) == "/every 客户 [等待|人工] [页码] [命令] [配对码] [原因]"
+    assert found.usage(EN) == "/every customer [waiting|human] [page] [command] [CODE] [reason]"
     assert found.help(EN) == "First line."
 
 
@@ -126,16 +128,20 @@ def test_names_and_aliases_are_found_case_blind() -> None:
     assert registry.find("stat") is None
 
 
+def test_a_name_of_two_words_is_another_than_its_first() -> None:
+    registry = Registry([named("end", "结束"), named("end all", "结束 全部", "结束全部")])
+    for word in ("end all", "END All", "结束 全部", "结束全部"):
+        found = registry.find(word)
+        assert found is not None and found.name == "end all"
+    assert registry.find("all") is None
+    with pytest.raises(KfbotError, match="two commands are called end all"):
+        Registry([named("end all"), named("stop", "End All")])
+
+
 def test_commands_for_everywhere_come_last() -> None:
-    assert [each.name for each in Registry(discover(commands, Command))] == [
-        "end",
-        "history",
-        "list",
-        "status",
-        "bind",
-        "help",
-        "whoami",
-    ]
+    names = [each.name for each in Registry(discover(commands, Command))]
+    assert names[-3:] == ["bind", "help", "whoami"]
+    assert names[:-3] == sorted(names[:-3])
 
 
 def test_what_is_near_is_named_once_and_by_the_word_it_is_near_to() -> None:
@@ -148,8 +154,12 @@ def test_what_is_near_is_named_once_and_by_the_word_it_is_near_to() -> None:
 def test_the_shipped_commands_have_the_promised_aliases() -> None:
     registry = Registry(discover(commands, Command))
     aliases: dict[str, Any] = {"帮助": "help", "状态": "status", "列表": "list", "结束": "end"}
-    aliases |= {"记录": "history", "我是谁": "whoami", "绑定": "bind"}
+    aliases |= {"记录": "history", "我是谁": "whoami", "绑定": "bind", "转接": "transfer", "接待": "servicers"}
+    aliases |= {"结束 全部": "end all", "结束全部": "end all", "确认": "confirm"}
+    aliases |= {"跟进": "ack", "稍后": "snooze", "统计": "stats"}
     for alias, name in aliases.items():
         found = registry.find(alias)
         assert found is not None and found.name == name
-    assert {each.name for each in registry if each.role >= Role.AGENT} == {"end"}
+    agents = {each.name for each in registry if each.role >= Role.AGENT}
+    assert agents >= {"end", "end all", "confirm", "transfer", "ack", "snooze"}
+    assert not agents & {"help", "status", "list", "history", "stats", "servicers", "whoami", "bind"}

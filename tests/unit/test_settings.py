@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from bot.errors import SettingsError
-from bot.settings import Rule, Settings, missing_for_run, secrets_of
+from bot.hours import ALWAYS, parse_hours
+from bot.settings import Closing, Rule, Settings, Watch, missing_for_run, secrets_of
 from bot.settings_file import load
 
 KEY = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"
@@ -124,6 +127,8 @@ def test_every_problem_at_once_with_its_key() -> None:
         ("log: {jsn: true}", "log.jsn", "json"),
         ("watch: {rules: {human_opn: off}}", "watch.rules.human_opn", "human_open"),
         ("watch: {rules: {human_open: {aftr: 1h}}}", "watch.rules.human_open.aftr", "after"),
+        ("watch: {accounts: {wk1: {rules: {human_opn: off}}}}", "watch.accounts.wk1.rules.human_opn", "human_open"),
+        ("watch: {accounts: {wk1: {hour: off}}}", "watch.accounts.wk1.hour", "hours"),
         ("end: {accounts: {wk1: {polcy: idle}}}", "end.accounts.wk1.polcy", "policy"),
         ('webhooks: [{url: "http://x", secret: s, evnts: []}]', "webhooks.0.evnts", "events"),
         ("1: 2", "1", ""),
@@ -162,8 +167,141 @@ def test_half_a_rule_keeps_the_other_half() -> None:
     assert rules.human_idle == Rule(after=1800.0, repeat=7200.0)
 
 
-def test_a_rule_that_is_neither() -> None:
-    assert set(problems("watch: {rules: {human_open: on}}")) == {"watch.rules.human_open"}
+@pytest.mark.parametrize("written", ["on", "10", "-5m", "[5m, 10m]"])
+def test_a_rule_that_is_neither(written: str) -> None:
+    assert (
+        "{after: 5m, repeat: 15m}, or off"
+        in problems(f"watch: {{rules: {{human_open: {written}}}}}")["watch.rules.human_open"]
+    )
+
+
+@pytest.mark.parametrize("key", ["after", "repeat"])
+@pytest.mark.parametrize("written", ["0", "0s", "10", "-5m", "31d", "1000d", "soon"])
+@pytest.mark.parametrize("place", ["rules", "accounts.wk1.rules"])
+def test_rules_that_make_no_sense(place: str, key: str, written: str) -> None:
+    rules = f"rules: {{human_open: {{{key}: {written}}}}}"
+    text = f"watch: {{{rules}}}" if place == "rules" else f"watch: {{accounts: {{wk1: {{{rules}}}}}}}"
+    assert "duration" in problems(text)[f"watch.{place}.human_open.{key}"]
+
+
+def test_a_variable_may_not_say_nonsense_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "KFBOT_WATCH__RULES", '{"human_open": {"after": -0.5, "repeat": NaN}, "human_idle": {"after": 1e9}}'
+    )
+    assert set(problems("")) == {
+        "watch.rules.human_open.after",
+        "watch.rules.human_open.repeat",
+        "watch.rules.human_idle.after",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "says"),
+    [
+        ("watch: {tick: 11m}", "watch.tick", "from 1s to 10m (found '11m')"),
+        ("watch: {snooze: 59s}", "watch.snooze", "from 1m to 7d"),
+        ("watch: {snooze: 8d}", "watch.snooze", "from 1m to 7d"),
+        ("watch: {snooze: 10}", "watch.snooze", "write a duration"),
+    ],
+)
+def test_durations_with_bounds(text: str, key: str, says: str) -> None:
+    assert says in problems(text)[key]
+
+
+def test_code_may_tick_faster_than_a_file() -> None:
+    assert Watch(tick=0.05).tick == 0.05
+
+
+# -- accounts
+
+PER_ACCOUNT = """
+watch:
+  rules: {human_open: off, customer_waiting: {after: 4m}}
+  hours: "Mon-Fri 09:00-18:00 Asia/Shanghai"
+  holidays: [2026-10-01..2026-10-07]
+  accounts:
+    wkNew: {rules: {customer_waiting: {after: 2m}, human_idle: off, human_open: {repeat: 1h}}}
+    wkNight: {hours: "Mon-Sun 20:00-08:00 Asia/Shanghai"}
+    wkAlways: {hours: "", rules: }
+end:
+  idle_after: 2h
+  accounts: {wkNew: {policy: idle}, wkNight: {idle_after: 30m}}
+"""
+
+
+def test_an_account_has_rules_of_its_own_and_the_rest_from_all() -> None:
+    watch = read(PER_ACCOUNT).watch
+    rules = watch.rules_of("wkNew")
+    assert rules.customer_waiting == Rule(after=120.0, repeat=900.0)
+    assert rules.human_idle is None
+    assert rules.human_open == Rule(after=4 * 3600.0, repeat=3600.0)
+    assert rules.queue_waiting == watch.rules.queue_waiting
+    assert watch.rules_of("wkNight") == watch.rules_of("wkAlways") == watch.rules_of("wkOther") == watch.rules
+
+
+def test_watch_reads_differently_when_it_means_something_else() -> None:
+    """Its repr tells later whether anything has changed since the last start."""
+    texts = ["{}", "{human_idle: off}", "{human_idle: {after: 1h}}"]
+    watches = [read(f"watch: {{accounts: {{wk1: {{rules: {text}}}}}}}").watch for text in texts]
+    assert len({repr(watch) for watch in watches}) == 3
+
+
+def test_an_account_has_hours_of_its_own() -> None:
+    watch = read(PER_ACCOUNT).watch
+    week = frozenset(date(2026, 10, day) for day in range(1, 8))
+    assert watch.hours_of("wkNew") == parse_hours("Mon-Fri 09:00-18:00 Asia/Shanghai", week)
+    assert watch.hours_of("wkNight") == parse_hours("Mon-Sun 20:00-08:00 Asia/Shanghai", week)
+    assert watch.hours_of("wkAlways") == ALWAYS
+    assert read("").watch.hours_of("wkNew") == ALWAYS
+
+
+def test_an_account_has_an_end_of_its_own() -> None:
+    end = read(PER_ACCOUNT).end
+    assert end.of("wkNew") == ("idle", 7200.0)
+    assert end.of("wkNight") == ("alert", 1800.0)
+    assert end.of("wkOther") == ("alert", 7200.0)
+
+
+def test_accounts_by_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KFBOT_WATCH__ACCOUNTS", '{"wkA": {"rules": {"human_open": false}}}')
+    monkeypatch.setenv("KFBOT_WATCH__HOLIDAYS", "2026-10-01, 2026-12-31..2027-01-01")
+    watch = read("").watch
+    assert watch.rules_of("wkA").human_open is None
+    assert len(watch.holidays) == 2
+
+
+def test_each_wrong_holiday_is_told() -> None:
+    found = problems("watch: {holidays: [2026-10-01, 10-02, 2026-02-30]}")
+    assert "write a date like 2026-10-01" in found["watch.holidays.1"]
+    assert found["watch.holidays.2"].startswith("there is no day 2026-02-30")
+
+
+def test_hours_of_an_account_that_are_none() -> None:
+    found = problems('watch: {accounts: {wk1: {hours: "Mon 09:00-29:00 UTC"}}}')
+    assert "29:00 is no time of day" in found["watch.accounts.wk1.hours"]
+
+
+# -- closing texts
+
+
+def test_the_closing_text_of_on_message() -> None:
+    assert "请再发一次" in Closing().for_on_message
+    assert Closing(system="bye").for_on_message == "bye"
+    assert Closing(system="").for_on_message == ""
+    assert Closing(system="bye", on_message="again").for_on_message == "again"
+    assert Closing(on_message="").for_on_message == ""
+    assert read("customer: {closing: {on_message: }}").customer.closing == Closing()
+
+
+# -- times
+
+
+def test_a_time_zone_has_an_iana_name() -> None:
+    assert read("").zone is None
+    assert read("timezone: Asia/Shanghai").zone == ZoneInfo("Asia/Shanghai")
+    assert problems("timezone: Beijing")["timezone"].startswith(
+        "unknown time zone Beijing; write one like Asia/Shanghai"
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,7 +316,14 @@ def test_report_at_no_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "hours", ["", "Mon-Fri 09:00-18:00 Asia/Shanghai", "Mon,Wed-Fri,Sun 00:00-24:00 UTC", "Sat 22:00-06:00 Asia/Tokyo"]
+    "hours",
+    [
+        "",
+        "Mon-Fri 09:00-18:00 Asia/Shanghai",
+        "Mon,Wed-Fri,Sun 00:00-24:00 UTC",
+        "Sat 22:00-06:00 Asia/Tokyo",
+        "Mon-Fri 09:00-12:00; Mon-Fri 13:30-18:00 Asia/Shanghai",
+    ],
 )
 def test_hours(hours: str) -> None:
     assert read(f'watch: {{hours: "{hours}"}}').watch.hours == hours

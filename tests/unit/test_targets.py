@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import CommandError
-from bot.model import SessionKey
+from bot.model import Scope, SessionKey
 from bot.targets import CANDIDATES, Targets
 from bot.wording import short_id
 from tests.unit.commands.conftest import ANN, ANNA, BOB, KF, KF2, Room, a_room
@@ -118,6 +118,30 @@ async def test_too_little_is_misuse(room: Room, targets: Targets, word: str) -> 
 async def test_nobody_of_that_name(room: Room, targets: Targets, word: str) -> None:
     await room.open()
     assert (await refused(targets, word)).outcome == "unknown"
+
+
+async def test_of_one_customer_only_the_session_in_scope_can_be_meant(room: Room) -> None:
+    await room.open(ANN, KF)
+    await room.open(ANN, KF2)
+    scope = Scope(frozenset({KF2}), others=False)
+    targets = Targets(room.ledger.within(scope), room.people, room.dispatch.say, scope=scope)
+    for word in (ANN, "wm7l", "wm7lKA…OUPw", "#2"):
+        assert (await targets.named(word)).key == SessionKey(KF2, ANN)
+    assert str(await refused(targets, "#1")) == str(await refused(targets, "#99")).replace("99", "1")
+
+
+async def test_an_unknown_customer_is_located_within_the_scope(room: Room) -> None:
+    asked: list[tuple[str, Scope]] = []
+
+    async def locate(external_userid: str, scope: Scope) -> list[SessionKey]:
+        asked.append((external_userid, scope))
+        return []
+
+    await room.open(ANN, KF)
+    scope = Scope(frozenset({KF2}), others=False)
+    targets = Targets(room.ledger.within(scope), room.people, room.dispatch.say, locate, scope)
+    assert (await refused(targets, ANN)).outcome == "unknown"
+    assert asked == [(ANN, scope)]
 
 
 async def test_a_number_names_its_stretch_also_when_it_has_ended(room: Room, targets: Targets) -> None:

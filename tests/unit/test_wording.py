@@ -6,7 +6,9 @@ import ast
 import re
 import string
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -136,6 +138,14 @@ def test_a_time_of_today_has_no_date() -> None:
     noon = 1_795_000_000.0
     assert re.fullmatch(r"\d\d:\d\d", ZH.when(noon, noon))
     assert re.fullmatch(r"\d\d-\d\d \d\d:\d\d", ZH.when(noon - 86400 * 2, noon))
+
+
+def test_times_are_told_in_the_zone_that_was_set() -> None:
+    at = datetime(2026, 11, 18, 16, 30, tzinfo=UTC).timestamp()
+    shanghai = Words("zh", "kfbot", meaning_of, ZoneInfo("Asia/Shanghai"))
+    assert shanghai.when(at, at) == "00:30"
+    assert shanghai.when(at - 3600, at) == "11-18 23:30"
+    assert Words("zh", "kfbot", meaning_of, UTC).when(at, at) == "16:30"
 
 
 def test_an_error_of_wecom_has_code_meaning_and_remedy() -> None:

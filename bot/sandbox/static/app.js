@@ -1,22 +1,25 @@
 // Entry: holds the latest snapshot, hands it to the three panes, and looks after the header and the tabs.
 
 import { post, subscribe } from './api.js';
+import { createClock } from './clock.js';
 import { createCoach } from './coach.js';
 import { customerPane } from './customer.js';
 import { $, toast } from './dom.js';
 import { groupPane } from './group.js';
 import { lastAt } from './people.js';
+import { createScript } from './script.js';
 import { servicerPane } from './servicer.js';
 import { language, switchLanguage, t, translate } from './words.js';
 
-const AGES = 15000;
+const AGES = { calm: 15000, fast: 1000 };
 let state = null;
-let skew = 0;
+let received = 0;
+let drawn = 0;
 let linked = null;
 
 const ctx = {
   state: () => state,
-  now: () => Date.now() / 1000 + skew,
+  now: () => state.now + ((Date.now() - received) / 1000) * state.speed,
   refresh,
   async act(path, body) {
     try {
@@ -46,7 +49,10 @@ ctx.coach = createCoach({
   read() { open('group'); panes.group.fill('/history'); },
 }, values);
 
+const clock = createClock(ctx);
+const script = createScript(ctx);
 const panes = { customer: customerPane(ctx), group: groupPane(ctx), servicer: servicerPane(ctx) };
+const narrow = () => getComputedStyle($('#tabs')).display !== 'none';
 const tabs = [...document.querySelectorAll('[data-tab]')];
 const seen = {};
 
@@ -57,11 +63,10 @@ function open(name) {
 }
 
 function drawTabs() {
-  const narrow = getComputedStyle($('#tabs')).display !== 'none';
   for (const tab of tabs) {
     const name = tab.dataset.tab;
     const count = panes[name].unread(state);
-    if (!narrow || name === document.body.dataset.open || seen[name] === undefined) seen[name] = count;
+    if (!narrow() || name === document.body.dataset.open || seen[name] === undefined) seen[name] = count;
     $('.dot', tab).hidden = count <= seen[name];
   }
 }
@@ -76,9 +81,12 @@ function drawBadge() {
 }
 
 function refresh() {
+  drawn = Date.now();
   for (const pane of Object.values(panes)) pane.update(state);
   drawTabs();
   drawBadge();
+  clock.draw();
+  script.draw();
 }
 
 function relabel() {
@@ -92,18 +100,18 @@ function relabel() {
 
 for (const tab of tabs) tab.addEventListener('click', () => open(tab.dataset.tab));
 $('#lang-switch').addEventListener('click', () => { switchLanguage(); relabel(); });
-$('#picture').addEventListener('click', () => $('#picture').close());
 $('#toast').addEventListener('click', () => { $('#toast').hidden = true; });
 
 relabel();
 open('customer');
-setInterval(() => { if (state) refresh(); }, AGES);
+setInterval(() => { if (state && Date.now() - drawn >= AGES[state.speed > 1 ? 'fast' : 'calm']) refresh(); }, AGES.fast);
 subscribe((snapshot) => {
   const before = state;
   state = snapshot;
-  skew = snapshot.now - Date.now() / 1000;
+  received = Date.now();
   document.body.dataset.ready = 'true';
-  ctx.coach.observe(before, snapshot);
+  if (!snapshot.script) ctx.coach.observe(before, snapshot);
+  else if (!before?.script && narrow()) open('group');
   if (before?.bot.name !== snapshot.bot.name) relabel();
   else refresh();
 }, (up) => {

@@ -38,9 +38,17 @@ function jumps(rows) {
   return links.map((row) => h('a', { class: 'card-jump', href: row.url, target: '_blank', rel: 'noopener noreferrer' }, row.title));
 }
 
+// Up to three short buttons stand side by side; more of them, or longer ones, in rows of the same width.
+function columns(list) {
+  const longest = Math.max(0, ...list.map((item) => [...(item.text ?? '')].reduce((width, char) => width + (char > '\u2e80' ? 2 : 1), 0)));
+  if (longest > 16) return 1;
+  if (longest > 9 || list.length === 4) return Math.min(list.length, 2);
+  return Math.min(list.length, 3);
+}
+
 // A tap greys the buttons until the sandbox shows the bot's new card, or until the five seconds a bot has are over.
 function buttons(list, note, tap) {
-  const row = h('div', { class: 'card-buttons' });
+  const row = h('div', { class: 'card-buttons', data: { columns: columns(list ?? []) } });
   const settle = (text) => {
     for (const other of row.children) other.disabled = false;
     row.querySelector('[aria-busy]')?.removeAttribute('aria-busy');

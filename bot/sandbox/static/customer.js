@@ -10,7 +10,7 @@ export function customerPane(ctx) {
   const pane = $('#pane-customer');
   const input = $('#customer-input');
   const form = $('#new-customer-form');
-  const view = { kf: null, customer: null };
+  const view = { kf: null, customer: null, own: false };
 
   const target = () => ({ open_kfid: view.kf, external_userid: view.customer });
 
@@ -36,8 +36,8 @@ export function customerPane(ctx) {
     await ctx.act('customer/enter', target());
   }
 
-  $('#customer-account').addEventListener('change', (event) => { view.kf = event.target.value; enter(); });
-  $('#customer-picker').addEventListener('change', (event) => { view.customer = event.target.value; enter(); });
+  $('#customer-account').addEventListener('change', (event) => { view.own = true; view.kf = event.target.value; enter(); });
+  $('#customer-picker').addEventListener('change', (event) => { view.own = true; view.customer = event.target.value; enter(); });
 
   const close = disclosure($('#new-customer'), form, () => {
     const used = new Set(ctx.state().customers.map((one) => one.nickname));
@@ -49,6 +49,7 @@ export function customerPane(ctx) {
     const reply = nickname && await ctx.act('customer/new', { nickname });
     if (!reply) return;
     close();
+    view.own = true;
     view.customer = reply.external_userid;
     await enter();
     input.focus();
@@ -64,7 +65,14 @@ export function customerPane(ctx) {
     return (state.customers.find(free) ?? state.customers[0])?.external_userid ?? null;
   }
 
+  // A script shows its customer, unless the reader has picked one.
+  function follow({ script }) {
+    if (!script) view.own = false;
+    else if (!view.own && script.external_userid) [view.kf, view.customer] = [script.open_kfid, script.external_userid];
+  }
+
   function update(state) {
+    follow(state);
     if (!accountOf(state, view.kf)) view.kf = state.accounts[0]?.open_kfid ?? null;
     // A customer just created may be chosen before the snapshot that names it has arrived.
     if (!view.customer) view.customer = newcomer(state);

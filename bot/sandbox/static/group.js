@@ -6,6 +6,7 @@ import { linked } from './chat.js';
 import { messageList } from './list.js';
 import { markdown } from './markdown.js';
 import { nameOf } from './people.js';
+import { openPicture } from './picture.js';
 import { language, t } from './words.js';
 
 const CUSTOMER = /^(wm[\w-]{2,})(?:(?:…|\.\.\.)([\w-]*))?$/;
@@ -16,7 +17,7 @@ const PICTURE = /^data:image\/(?:png|jpeg|gif|webp);base64,/;
 export function groupPane(ctx) {
   const pane = $('#pane-group');
   const input = $('#group-input');
-  const view = { chatid: null, member: null, quote: null, updated: new Set() };
+  const view = { chatid: null, member: null, entering: null, quote: null, updated: new Set(), seen: new Map() };
 
   const group = () => ctx.state().groups.find((one) => one.chatid === view.chatid);
   const mention = () => `@${ctx.state().bot.name}`;
@@ -91,8 +92,8 @@ export function groupPane(ctx) {
       return card(message.card, { tap, code, updated: view.updated.has(message.id), flash });
     }
     if (message.image && PICTURE.test(message.image)) {
-      const show = () => { $('#picture img').src = message.image; $('#picture').showModal(); };
-      return h('button', { type: 'button', class: 'picture', 'aria-label': t('image'), on: { click: show } }, h('img', { src: message.image, alt: t('image') }));
+      return h('button', { type: 'button', class: 'picture', title: t('zoom'), 'aria-label': t('image'), data: { testid: 'group-picture' }, on: { click: () => openPicture(message.image) } },
+        h('img', { src: message.image, alt: message.text || t('image') }));
     }
     const rich = ['markdown', 'stream'].includes(message.msgtype);
     return h('div', { class: 'bubble' }, message.quote && h('blockquote', { class: 'said' }, message.quote.text),
@@ -127,13 +128,37 @@ export function groupPane(ctx) {
   for (const chip of pane.querySelectorAll('.chip[data-command]')) chip.addEventListener('click', () => fill(chip.dataset.command));
   $('#group-quote-close').addEventListener('click', () => { setQuote(null); input.focus(); });
   $('#group-member').addEventListener('change', (event) => { view.member = event.target.value; ctx.refresh(); });
-  $('#group-picker').addEventListener('change', (event) => { view.chatid = event.target.value; setQuote(null); ctx.refresh(); });
+  $('#group-picker').addEventListener('change', async (event) => {
+    const chatid = event.target.value;
+    setQuote(null);
+    if (!ctx.state().groups.some((one) => one.chatid === chatid)) await ctx.act('group/enter', { userid: view.entering = chatid });
+    else view.chatid = chatid;
+    ctx.refresh();
+  });
+
+  const newest = (one) => one.messages.at(-1)?.id;
+
+  // A dot before the chats in which the bot has spoken since they were last looked at.
+  function label(one) {
+    if (one.chatid === view.chatid || !view.seen.has(one.chatid)) view.seen.set(one.chatid, newest(one));
+    const unseen = view.seen.get(one.chatid) !== newest(one) && one.messages.at(-1)?.from !== 'member';
+    return `${unseen ? '● ' : ''}${one.kind === 'single' ? `${one.name} · ${t('singleChat')}` : one.name}`;
+  }
+
+  // Every chat there is, and the one of the played member with the bot, which begins when it is opened.
+  function drawPicker(state) {
+    const chats = state.groups.map((one) => [one.chatid, label(one)]);
+    const begun = state.groups.some((one) => one.chatid === view.member);
+    if (view.member && !begun) chats.push([view.member, t('directChat', { who: nameOf(state, view.member), bot: state.bot.name })]);
+    fillSelect($('#group-picker'), chats, view.chatid);
+  }
 
   function update(state) {
+    if (state.groups.some((one) => one.chatid === view.entering)) [view.chatid, view.entering] = [view.entering, null];
     if (!group()) view.chatid = state.groups[0]?.chatid ?? null;
     const members = group()?.members ?? [];
     if (!members.some((one) => one.userid === view.member)) view.member = members[0]?.userid ?? null;
-    fillSelect($('#group-picker'), state.groups.map((one) => [one.chatid, one.kind === 'single' ? `${one.name} · ${t('singleChat')}` : one.name]), view.chatid);
+    drawPicker(state);
     fillSelect($('#group-member'), members.map((one) => [one.userid, one.name]), view.member);
     $('.playing .avatar', pane).replaceWith(avatar(view.member, nameOf(state, view.member)));
     $('#group-size').textContent = group()?.kind === 'group' ? t('members', { n: members.length + 1 }) : '';

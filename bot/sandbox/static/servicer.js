@@ -23,7 +23,7 @@ export function servicerPane(ctx) {
   const pane = $('#pane-servicer');
   const rows = $('#sessions');
   const input = $('#servicer-input');
-  const view = { me: null, key: null, kf: null, drawn: '', typeNext: false, chosen: false };
+  const view = { me: null, key: null, kf: null, drawn: '', typeNext: false, chosen: false, own: false };
 
   function mySessions() {
     const state = ctx.state();
@@ -43,7 +43,7 @@ export function servicerPane(ctx) {
   }
 
   function select(key) {
-    view.chosen = true;
+    view.chosen = view.own = true;
     view.key = key;
     view.kf = selected()?.open_kfid ?? view.kf;
     ctx.refresh();
@@ -153,7 +153,7 @@ export function servicerPane(ctx) {
   });
   $('#servicer-take').addEventListener('click', async () => { view.typeNext = Boolean(await act('take')); ctx.refresh(); });
   $('#servicer-end').addEventListener('click', () => act('end'));
-  $('#servicer-picker').addEventListener('change', (event) => { view.me = event.target.value; ctx.refresh(); });
+  $('#servicer-picker').addEventListener('change', (event) => { view.own = true; view.me = event.target.value; ctx.refresh(); });
   $('#servicer-account').addEventListener('change', (event) => { view.kf = event.target.value; ctx.refresh(); });
   $('#routing').addEventListener('change', (event) => ctx.act('account/routing', { open_kfid: view.kf, routing: event.target.value }));
   $('#receiving').addEventListener('click', (event) => {
@@ -161,7 +161,14 @@ export function servicerPane(ctx) {
     ctx.act('servicer/status', { open_kfid: view.kf, servicer_userid: view.me, status });
   });
 
+  // A script shows its servicer with the newest session, unless the reader has picked one.
+  function follow({ script }) {
+    if (!script) view.own = false;
+    else if (!view.own && script.servicer_userid) [view.me, view.chosen] = [script.servicer_userid, false];
+  }
+
   function update(state) {
+    follow(state);
     const servicers = allServicers(state);
     if (!servicers.some((one) => one.userid === view.me)) view.me = servicers[0]?.userid ?? null;
     const sessions = mySessions();

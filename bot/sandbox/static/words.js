@@ -30,6 +30,8 @@ const WORDS = {
     servedBy: '{who} 接待', unserved: '无人接待', servedByMe: '我在接待', waiting: '等回复',
     take: '接入', transfer: '转接', transferTo: '转接给', noOne: '没有其他接待人员', end: '结束会话', actAs: '以 {who} 身份操作', busy: '停止接待',
     loading: '正在连接沙箱…', failed: '没有成功', network: '连不上沙箱，请确认 make demo 还在运行',
+    clockLabel: '沙箱时间', speed: '时间流速', leap: '+{n} 分钟', clockHeld: '自动演示时，时间由剧本控制',
+    scene: '自动演示 {n}/{of}', stop: '停止', stopLabel: '停止自动演示', directChat: '{who} 和 {bot} 单聊…', zoom: '放大 / 缩小',
     now: '刚刚', minutes: '{n} 分钟前', hours: '{n} 小时前', days: '{n} 天前', yesterday: '昨天', viaApi: 'API 发送',
   },
   en: {
@@ -61,6 +63,8 @@ const WORDS = {
     servedBy: 'with {who}', unserved: 'nobody serves', servedByMe: 'with me', waiting: 'waiting',
     take: 'Take', transfer: 'Transfer', transferTo: 'Transfer to', noOne: 'No other servicer', end: 'End session', actAs: 'Act as {who}', busy: 'paused',
     loading: 'Connecting to the sandbox…', failed: 'That did not work', network: 'The sandbox does not answer; is make demo still running?',
+    clockLabel: 'Sandbox time', speed: 'Speed of time', leap: '+{n} min', clockHeld: 'While the script plays, it moves the clock',
+    scene: 'Playing {n}/{of}', stop: 'Stop', stopLabel: 'Stop the script', directChat: '{who} and {bot} alone…', zoom: 'Zoom in / out',
     now: 'now', minutes: '{n} min ago', hours: '{n} h ago', days: '{n} d ago', yesterday: 'yesterday', viaApi: 'via API',
   },
 };
@@ -103,6 +107,10 @@ export function translate(root, values) {
 
 function clock(date) {
   return date.toLocaleTimeString('zh-CN', { hour: '2-digit', minute: '2-digit', hour12: false });
+}
+
+export function timeOfDay(seconds) {
+  return clock(new Date(seconds * 1000));
 }
 
 export function when(seconds, now) {

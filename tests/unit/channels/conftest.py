@@ -110,7 +110,9 @@ class Peer:
 
     async def ack(self, frame: Frame, errcode: int = 0, errmsg: str = "") -> None:
         errmsg = errmsg or ("ok" if errcode == 0 else "refused, hint: [1], from ip: 1.2.3.4, more info at https://x")
-        await self.send({"headers": {"req_id": frame["headers"]["req_id"]}, "errcode": errcode, "errmsg": errmsg})
+        body = {} if errcode else self.wecom.bodies.get(frame["cmd"], {})
+        headers = {"req_id": frame["headers"]["req_id"]}
+        await self.send({"headers": headers, "errcode": errcode, "errmsg": errmsg, "body": body})
 
     async def got(self, cmd: str) -> Frame:
         """The next frame of this kind; already acknowledged as the script says."""
@@ -137,9 +139,16 @@ class Peer:
 
 
 class WeCom:
-    """Answers 0 to everything, save what `script` (in order) and then `default` say; None is silence."""
+    """Answers 0 to everything, save what `script` (in order) and then `default` say; None is silence.
+
+    `bodies`: what an acknowledgement holds beside the 0.
+    """
 
     def __init__(self) -> None:
+        self.bodies: dict[str, Frame] = {
+            "aibot_upload_media_init": {"upload_id": "U-1"},
+            "aibot_upload_media_finish": {"type": "image", "media_id": "M-1", "created_at": 1700000000},
+        }
         self.script: defaultdict[str, list[int | None]] = defaultdict(list)
         self.default: dict[str, int | None] = {}
         self.dials = 0

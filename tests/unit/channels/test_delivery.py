@@ -415,6 +415,45 @@ async def test_an_update_finds_a_turn_in_a_storm_of_alerts(rig: Rig) -> None:
     await asyncio.wait(alerts)
 
 
+async def test_an_update_takes_the_first_turn_that_a_full_minute_frees(rig: Rig) -> None:
+    """Ahead of 36 alerts that have been waiting for longer; 17 of those may follow."""
+    peer = await rig.ready()
+    alerts = [asyncio.create_task(rig.channel.send(ROOM, True, f"alert {number}")) for number in range(60)]
+    for _ in range(24):
+        await peer.got(SEND)
+    await rig.time.asleep(61)
+    await rig.time.move(58)
+    tap = await tapped(rig, peer)
+    for _ in range(6):
+        await rig.channel.update_card(tap, CARD)
+    update = asyncio.create_task(rig.channel.update_card(tap, CARD))
+    await settle()
+    assert not update.done()
+    await rig.time.move(2.9)
+    assert not update.done()
+    await rig.time.move(0.1)
+    await update
+    for _ in range(17):
+        await peer.got(SEND)
+    await settle()
+    assert [frame["cmd"] for frame in peer.frames].count(SEND) == 24 + 17
+    for alert in alerts:
+        alert.cancel()
+    await asyncio.wait(alerts)
+
+
+async def test_an_update_does_not_wait_while_alerts_are_throttled(rig: Rig, wecom: WeCom) -> None:
+    peer = await rig.ready()
+    tap = await tapped(rig, peer)
+    wecom.script[SEND] = [45009]
+    alert = asyncio.create_task(rig.channel.send(ROOM, True, "alert"))
+    await rig.time.asleep(2)
+    await rig.channel.update_card(tap, CARD)
+    assert not alert.done()
+    await rig.time.move(2)
+    await alert
+
+
 async def test_an_update_over_another_connection_is_refused(rig: Rig) -> None:
     peer = await rig.ready()
     tap = await tapped(rig, peer)

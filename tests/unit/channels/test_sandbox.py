@@ -1,6 +1,8 @@
 """The channel against the simulated WeCom, over real sockets."""
 
 import asyncio
+import base64
+import random
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,7 @@ from .conftest import BOT_ID, LISI, ROOM, SECRET, MovedTime, Rig, WeCom
 CARD = Card(
     "al-12-a", "小林 等待 18 分钟", "售前咨询", "@kfbot /end 12", (("接待人", "李四"),), (Button("结束", "end:12"),)
 )
+PNG = b"\x89PNG\r\n\x1a\n" + random.Random(0).randbytes(700_000)
 DONE = Card("", "已结束", buttons=(Button("李四 已结束", "noop:12", 4),))
 
 
@@ -41,6 +44,18 @@ class Group:
         await self.rig.time.asleep(0.875)
         await self.rig.time.move(1)
         await self.rig.until(lambda: self.rig.channel.ready)
+
+    async def opened(self) -> None:
+        await self.ready()
+        self.sandbox.group_message(ROOM, LISI, "@kfbot hi")
+        await self.rig.messages.get()
+
+    def pictures(self) -> list[bytes]:
+        """What the group sees, as bytes again."""
+        shown = [message.image for message in self.sandbox.group_messages(ROOM) if message.msgtype == "image"]
+        head = "data:image/png;base64,"
+        assert all(image is not None and image.startswith(head) for image in shown)
+        return [base64.b64decode((image or "").removeprefix(head)) for image in shown]
 
     def said(self) -> list[str]:
         return [message.text for message in self.sandbox.group_messages(ROOM) if message.source != "member"]
@@ -99,6 +114,36 @@ async def test_a_chat_nobody_has_opened(group: Group) -> None:
     await group.ready()
     with pytest.raises(ChannelError, match="86001"):
         await group.rig.channel.send(ROOM, True, "alert")
+
+
+async def test_a_picture_arrives_whole(group: Group) -> None:
+    await group.opened()
+    await group.rig.channel.send_image(ROOM, True, PNG)
+    assert group.pictures() == [PNG]
+
+
+async def test_a_picture_whose_chunks_are_counted_from_1(group: Group) -> None:
+    await group.opened()
+    group.sandbox.fault("aibot_upload_media_chunk", "errcode", errcode=40058)
+    await group.rig.channel.send_image(ROOM, True, PNG)
+    assert group.pictures() == [PNG]
+
+
+@pytest.mark.parametrize("kind", ["reset_before", "reset_after"])
+@pytest.mark.parametrize("step", ["init", "chunk", "finish"])
+async def test_a_reset_while_uploading_shows_the_picture_once(group: Group, step: str, kind: str) -> None:
+    await group.opened()
+    group.sandbox.fault(f"aibot_upload_media_{step}", kind)
+    send = asyncio.create_task(group.rig.channel.send_image(ROOM, True, PNG))
+    await group.redialled()
+    await send
+    assert group.pictures() == [PNG]
+
+
+async def test_a_picture_for_a_chat_nobody_has_opened(group: Group) -> None:
+    await group.ready()
+    with pytest.raises(ChannelError, match="86001"):
+        await group.rig.channel.send_image(ROOM, True, PNG)
 
 
 @pytest.mark.parametrize("how", ["drop", "close"])

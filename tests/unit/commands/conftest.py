@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 import commands
+from bot.attention import Attention
+from bot.bulk import BulkEnds
 from bot.closing import ClosingMessages
 from bot.desk import Desk
 from bot.discovery import discover
@@ -28,6 +30,7 @@ from bot.model import (
     Message,
     Operator,
     OperatorType,
+    Scope,
     Servicer,
     ServiceState,
     SessionKey,
@@ -37,9 +40,13 @@ from bot.model import (
 )
 from bot.ports import MessageHandler, TapHandler
 from bot.registry import Command, Registry
+from bot.rules import RuleBook
 from bot.sessions import Session, customer_wrote, finish, open_handoff, servicer_wrote
+from bot.teams import Teams
+from bot.transfer import Transfers
 from bot.wecom.errcodes import meaning_of
 from bot.wording import Words
+from storage.alerts import Alerts
 from storage.chats import Chats
 from storage.database import Database
 from storage.ledger import Ledger
@@ -50,7 +57,7 @@ from tests.fakes import FakeClock
 KF, KF2 = "wkTEST00000000000000000000000001", "wkTEST00000000000000000000000002"
 ANN, ANNA = "wm7lKAAnnaaaaaaaaaaaaaaaaaaaOUPw", "wm7lKBAnnaaaaaaaaaaaaaaaaaaaXYZw"
 BOB = "wmQ4Bob-_00000000000000000000002"
-CHAT = "wrTESTGROUP"
+CHAT, AFTER = "wrTESTGROUP", "wrAFTERSALES"
 NOW = 1_795_000_000.0
 MSGIDS = itertools.count(1)
 
@@ -63,6 +70,7 @@ class Kf:
     moves: list[tuple[SessionKey, str | None]] = field(default_factory=list)
     refuse: dict[str, list[Exception]] = field(default_factory=dict)
     before: Callable[[str], None] = lambda call: None
+    staff: list[Servicer] = field(default_factory=list)
 
     def _enter(self, call: str) -> None:
         self.before(call)
@@ -73,7 +81,8 @@ class Kf:
         return []
 
     async def servicers(self, open_kfid: str) -> list[Servicer]:
-        return []
+        self._enter("servicers")
+        return self.staff
 
     async def nicknames(self, external_userids: Iterable[str]) -> dict[str, str]:
         return {}
@@ -85,7 +94,7 @@ class Kf:
     async def trans(self, key: SessionKey, target: ServiceState, servicer_userid: str | None = None) -> str:
         self._enter("trans")
         self.moves.append((key, servicer_userid))
-        self.states[key] = StateReading(target)
+        self.states[key] = StateReading(target, servicer_userid if target is ServiceState.HUMAN else None)
         return "CODE"
 
     async def sync(self, open_kfid: str, cursor: str, token: str = "", limit: int = 1000) -> SyncPage:
@@ -122,6 +131,8 @@ class Channel:
         raise ChannelError("nothing is pushed here")
 
     async def send_card(self, chat_id: str, is_group: bool, card: Card) -> None: ...
+
+    async def send_image(self, chat_id: str, is_group: bool, png: bytes) -> None: ...
 
     async def update_card(self, tap: CardTap, card: Card) -> None: ...
 
@@ -218,6 +229,7 @@ async def a_room(
     admins: Iterable[str] = ("Boss",),
     agents: Iterable[str] = (),
     paired: Iterable[str] = (CHAT,),
+    routes: Mapping[str, str] | None = None,
     more: Iterable[Command] = (),
 ) -> AsyncIterator[Room]:
     """`more`: commands beside the shipped ones. Two rooms on one file are two lives of one bot."""
@@ -225,18 +237,36 @@ async def a_room(
     await database.open()
     ledger, people, chats = Ledger(database, "wwcorp"), People(database), Chats(database)
     await SyncStore(database, "wwcorp", "last").know_accounts([KfAccount(KF, "售前咨询"), KfAccount(KF2, "售后_服务")])
-    closings = ClosingMessages(kf, ledger, clock, {OperatorType.AGENT: "再见"})
+    closings = ClosingMessages(kf, ledger, clock, lambda handoff: "再见")
     handoffs = Handoffs(kf, ledger, clock, closings)
-    groups, problems = set(paired), list[str]()
+    groups, problems = {*paired, *(routes or {}).values()}, list[str]()
+    teams = Teams(routes or {}, tuple(paired), groups)
 
-    async def unwell() -> tuple[str, ...]:
+    async def unwell(scope: Scope) -> tuple[str, ...]:
         return tuple(problems)
 
-    desk = Desk(chats, clock, groups, unwell)
+    desk = Desk(chats, clock, groups, unwell, channel)
     registry = Registry([*discover(commands, Command), *more])
     access = Access(frozenset(admins), frozenset(agents))
     say = Words(lang, "kfbot", meaning_of)
-    dispatch = Dispatch(registry, access, say, clock, channel, chats, ledger, people, handoffs, desk, paired=groups)
+    transfers, bulk = Transfers(kf, ledger, people, handoffs, clock), BulkEnds(handoffs, clock, say)
+    dispatch = Dispatch(
+        registry,
+        access,
+        say,
+        clock,
+        channel,
+        chats,
+        ledger,
+        people,
+        handoffs,
+        desk,
+        transfers,
+        bulk,
+        attention=Attention(Alerts(database), chats, clock, lambda account: RuleBook({})),
+        teams=teams,
+        paired=groups,
+    )
     await dispatch.start()
     try:
         yield Room(database, clock, kf, channel, ledger, people, chats, desk, dispatch, problems)
@@ -247,6 +277,13 @@ async def a_room(
 @pytest.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Room]:
     async with a_room(tmp_path / "kfbot.db") as ready:
+        yield ready
+
+
+@pytest.fixture
+async def two_groups(tmp_path: Path) -> AsyncIterator[Room]:
+    """KF2 is served in AFTER; what no route names, as KF, in CHAT."""
+    async with a_room(tmp_path / "kfbot.db", paired=(CHAT, "wrIDLE"), routes={KF2: AFTER}) as ready:
         yield ready
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from bot.errors import WeComUnavailable
 from bot.model import OperatorType, ServiceState, SessionKey, StateReading
-from tests.unit.commands.conftest import ANN, BOB, KF, Room, refusal
+from tests.unit.commands.conftest import AFTER, ANN, BOB, CHAT, KF, KF2, Room, refusal
 
 
 async def test_it_ends_and_says_so(room: Room) -> None:
@@ -87,3 +87,21 @@ async def test_words_of_customers_cannot_format_the_answer(room: Room) -> None:
     for written in ("/status 1", "/list", "/history", "/end 1 **why** <@all>", "/history", "/end 1"):
         answer = await room.ask(written)
         assert not any(mark in answer for mark in ("<@", "](", "://", "**why", "****"))
+
+
+async def test_a_session_of_another_group_cannot_be_ended_and_is_not_known(two_groups: Room) -> None:
+    await two_groups.open(ANN, KF2)
+    unknown = await two_groups.ask("/end 99"), await two_groups.ask("/end wm7lNobody")
+    for word in ("1", "#1", ANN, "wm7l", "wm7lKA…OUPw"):
+        answer = await two_groups.ask(f"/end {word}")
+        assert answer in (unknown[0].replace("99", "1"), unknown[1].replace("wm7lNobody", word))
+    assert await two_groups.ask("/end", quote="⚠️ #1 `wm7lKA…OUPw`") == unknown[0].replace("99", "1")
+    assert two_groups.kf.moves == []
+    assert "✅" in await two_groups.ask("/end 1", chat=AFTER)
+
+
+async def test_an_admin_may_end_any_session_anywhere(two_groups: Room) -> None:
+    for chat, single in ((CHAT, False), (AFTER, False), ("", True)):
+        for kf in (KF, KF2):
+            number = (await two_groups.open(ANN, kf)).id
+            assert "✅" in await two_groups.ask(f"/end {number}", userid="Boss", chat=chat, single=single)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from bot.model import Via
-from tests.unit.commands.conftest import ANN, BOB, Room
+from tests.unit.commands.conftest import AFTER, ANN, BOB, CHAT, KF, KF2, Room
 
 
 async def test_the_last_handoffs_newest_first(room: Room) -> None:
@@ -66,3 +68,16 @@ async def test_at_most_ten(room: Room) -> None:
         await room.open()
         await room.ended()
     assert (await room.ask("/history")).count("\n") == 10
+
+
+async def test_a_group_remembers_its_own(two_groups: Room) -> None:
+    await two_groups.open(ANN, KF)
+    await two_groups.open(ANN, KF2)
+    await two_groups.ended(ANN, KF2)
+    assert "#2" not in await two_groups.ask("/history")
+    assert "#1" not in await two_groups.ask("/history", chat=AFTER)
+    for text, chat, number in ((f"/history {ANN}", CHAT, 1), ("/history 2", AFTER, 2)):
+        assert (
+            len(re.findall("#[0-9]+", answer := await two_groups.ask(text, chat=chat))) == 1 and f"#{number}" in answer
+        )
+    assert await two_groups.ask("/history", chat="wrIDLE") == "还没有会话记录。"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.commands.conftest import ANN, ANNA, BOB, Room
+from tests.unit.commands.conftest import AFTER, ANN, ANNA, BOB, KF, KF2, Room
 
 
 async def test_longest_wait_first_with_number_servicer_and_clock(room: Room) -> None:
@@ -77,3 +77,12 @@ async def test_who_only_looks_is_not_told_how_to_end(room: Room) -> None:
     room.dispatch.access = type(room.dispatch.access)(frozenset(), frozenset({"LiNa"}))
     assert "/end" in await room.ask("/list", userid="LiNa")
     assert "/end" not in await room.ask("/list", userid="Guest")
+
+
+async def test_a_group_lists_its_own(two_groups: Room) -> None:
+    await two_groups.open(ANN, KF)
+    await two_groups.queue(BOB, KF2)
+    assert "1–1，共 1" in (here := await two_groups.ask("/list")) and "#1" in here and "#2" not in here
+    assert "1–1，共 1" in (there := await two_groups.ask("/list", chat=AFTER)) and "#2" in there and "#1" not in there
+    assert await two_groups.ask("/list queue") == "没有排队中的会话。"
+    assert "共 2" in await two_groups.ask("/list", userid="Boss", chat=AFTER)

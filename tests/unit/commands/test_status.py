@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bot.errors import WeComUnavailable
-from bot.model import ServiceState, SessionKey, StateReading
-from tests.unit.commands.conftest import ANN, BOB, KF, Room
+from bot.model import EVERYTHING, Scope, ServiceState, SessionKey, StateReading
+from tests.unit.commands.conftest import AFTER, ANN, BOB, CHAT, KF, KF2, Room
 
 
 async def test_the_overview_counts_per_account_and_tells_the_longest_wait(room: Room) -> None:
@@ -77,3 +79,37 @@ async def test_a_live_reading_is_followed(room: Room) -> None:
 async def test_a_quoted_alert_names_the_session(room: Room) -> None:
     await room.open()
     assert ANN in await room.ask("/status", quote="⚠️ #1 等了 5 分钟")
+
+
+async def test_a_group_has_an_overview_of_its_own_accounts(two_groups: Room) -> None:
+    await two_groups.open(ANN, KF, waits=60)
+    await two_groups.open(BOB, KF2, waits=900)
+    here, there = await two_groups.ask("/status"), await two_groups.ask("/status", chat=AFTER)
+    assert "售前咨询：人工 1" in here and "#1" in here and "售后" not in here and "#2" not in here
+    assert "售后＿服务：人工 1" in there and "#2" in there and "售前" not in there and "#1" not in there
+    everything = await two_groups.ask("/status", userid="Boss", chat=AFTER)
+    assert "售前咨询" in everything and "售后＿服务" in everything
+    idle = await two_groups.ask("/status", chat="wrIDLE")
+    assert "group.routes" in idle and "售" not in idle
+
+
+async def test_one_customer_of_two_groups_is_shown_to_each_as_theirs_alone(two_groups: Room) -> None:
+    await two_groups.open(ANN, KF)
+    await two_groups.open(ANN, KF2)
+    assert "会话 #1" in (here := await two_groups.ask(f"/status {ANN}")) and "售后" not in here
+    assert "会话 #2" in (there := await two_groups.ask(f"/status {ANN}", chat=AFTER)) and "售前" not in there
+
+
+async def test_the_bot_is_asked_for_the_troubles_of_the_groups_accounts(
+    two_groups: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Scope] = []
+
+    async def problems(scope: Scope) -> tuple[str, ...]:
+        asked.append(scope)
+        return ()
+
+    monkeypatch.setattr(two_groups.desk, "_problems", problems)
+    for chat, userid in ((CHAT, "LiNa"), (AFTER, "LiNa"), (AFTER, "Boss")):
+        await two_groups.ask("/status", userid=userid, chat=chat)
+    assert asked == [Scope(frozenset({KF2}), others=True), Scope(frozenset({KF2}), others=False), EVERYTHING]

@@ -6,7 +6,7 @@ import pytest
 
 from bot.sandbox import Sandbox, SandboxConfig, seed, settings_for
 
-from .conftest import KF, LI, ROOM, WM, WU, Served
+from .conftest import KF, LI, ROOM, WM, WU, Served, StillClock
 
 API = "/sandbox/api/"
 SESSION = {"open_kfid": KF, "external_userid": WM}
@@ -89,6 +89,11 @@ async def test_the_ledger_is_readable(served: Served) -> None:
         ("group/tap", {"chatid": ROOM, "userid": LI, "message_id": "m", "key": "k"}, "no such message"),
         ("clock", {}, "advance"),
         ("clock", {"advance": -1}, "only goes forward"),
+        ("clock", {"advance": float("nan")}, "only goes forward"),
+        ("clock", {"speed": 0}, "1 to 600"),
+        ("clock", {"speed": 601}, "1 to 600"),
+        ("clock", {"speed": "fast"}, "could not convert"),
+        ("script", {"action": "rewind"}, "start, stop"),
         ("fly", {}, "no such action"),
     ],
 )
@@ -112,6 +117,26 @@ async def test_clock_and_silent_state(served: Served) -> None:
     assert served.corp.session(KF, WM).servicer == LI
     before = served.corp.now()
     assert (await act(served, "clock", advance=60))["now"] == before + 60
+
+
+async def test_the_clock_runs_faster_and_the_page_knows(served: Served) -> None:
+    corp, base = served.corp, served.corp.clock.base
+    assert isinstance(base, StillClock)
+    began = corp.now()
+    assert await act(served, "clock", speed=60) == {"ok": True, "now": began, "speed": 60}
+    base.time += 2
+    assert corp.now() == began + 120
+    assert await act(served, "clock", speed=1, advance=30) == {"ok": True, "now": began + 150, "speed": 1}
+    state = await served.get(API + "state")
+    assert (state["now"], state["speed"], state["script"]) == (began + 150, 1, None)
+
+
+async def test_a_single_chat_appears_when_it_is_opened(served: Served) -> None:
+    async with served.http.ws_connect(served.corp.ws_url + "/sandbox/ws") as page:
+        assert len((await page.receive_json(timeout=1))["groups"]) == 1
+        await act(served, "group/enter", userid=LI)
+        opened = (await page.receive_json(timeout=1))["groups"][1]
+    assert (opened["chatid"], opened["kind"]) == (LI, "single")
 
 
 async def test_the_date_header_tells_the_time_here(served: Served) -> None:

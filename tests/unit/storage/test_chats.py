@@ -51,3 +51,10 @@ async def test_small_facts_outlive_the_process(database: Database) -> None:
     await Chats(database).keep([("bind", "1234"), ("other", "x")])
     await Chats(database).keep([("bind", "5678")])
     assert [await Chats(database).recall(key) for key in ("bind", "other", "none")] == ["5678", "x", ""]
+
+
+async def test_a_key_is_claimed_once_by_whoever_comes_first(database: Database) -> None:
+    claims = await asyncio.gather(*(Chats(database).claim_once("report 2026-11-20 wr1", NOW) for _ in range(5)))
+    assert sorted(claims) == [False, False, False, False, True]
+    assert await Chats(database).claim_once("report 2026-11-20 wr2", NOW)
+    assert float(await Chats(database).recall("report 2026-11-20 wr1")) == NOW

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.model import Servicer
+from bot.model import Servicer, SessionKey, StateReading, Via
+from bot.ports import Reception
+from bot.sessions import SYSTEM, Session, finish, servicer_wrote, state_read
 from storage.database import Database
+from storage.ledger import Ledger
 from storage.people import People
-from tests.fakes import ANN, BOB, KF, KF2, LI, WU
+from tests.fakes import ANN, BOB, KF, KF2, LI, QUEUED, WU
 
 NOW = 1_700_000_000.0
 
@@ -34,3 +37,23 @@ async def test_one_servicers_change_touches_nobody_else(people: People, database
     await people.save_servicers(KF, [Servicer(LI, True), Servicer(WU, True)], NOW)
     await people.servicer_changed(KF, WU, False, True, NOW)
     assert await servicers(database) == [(KF, LI, 1, 0), (KF, WU, 0, 1)]
+
+
+async def test_servicers_come_with_their_load_busiest_first(people: People, ledger: Ledger) -> None:
+    await people.save_servicers(KF, [Servicer(LI, True), Servicer(WU, False, True), Servicer("New")], NOW)
+    await people.save_servicers(KF2, [Servicer(LI, True)], NOW - 9)
+    for customer, servicer in ((ANN, WU), (BOB, WU), ("wmC", "Gone"), ("wmEnded", LI)):
+
+        def write(session: Session, by: str = servicer) -> None:
+            servicer_wrote(session, NOW, by, NOW)
+
+        await ledger.change(SessionKey(KF, customer), write, NOW)
+    await ledger.change(SessionKey(KF, "wmEnded"), lambda session: finish(session, SYSTEM, Via.POLICY, NOW), NOW)
+    await ledger.change(SessionKey(KF, "wmQ"), lambda session: state_read(session, StateReading(QUEUED), NOW), NOW)
+    assert await people.servicers() == [
+        Reception(KF, WU, False, True, NOW, 2),
+        Reception(KF, "Gone", None, False, None, 1),
+        Reception(KF, LI, True, False, NOW, 0),
+        Reception(KF, "New", None, False, NOW, 0),
+        Reception(KF2, LI, True, False, NOW - 9, 0),
+    ]

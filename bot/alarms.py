@@ -1,0 +1,103 @@
+"""What staff must know of the bot itself: told once when it begins and once when it is over, also across restarts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from bot.errors import ChannelError, StorageError, WeComError
+from bot.notices import Notices
+from bot.ports import Chats, Clock, KfApi
+from bot.rules import landed_with_human
+from bot.sessions import Session
+from bot.silence import Silence
+from bot.skew import Skew
+from bot.upstream import Upstream
+from bot.wording import Words
+
+log = logging.getLogger("kfbot.alarms")
+DAY = 86400.0
+
+
+class Alarms:
+    """`first`: the group that hears of the bot; `chat_of`: the group of an account."""
+
+    def __init__(
+        self,
+        kf: KfApi,
+        upstream: Upstream,
+        silence: Silence | None,
+        skew: Skew,
+        chats: Chats,
+        clock: Clock,
+        notices: Notices,
+        say: Words,
+        first: Callable[[], str],
+        chat_of: Callable[[str], str],
+        account_name: Callable[[str], str],
+    ) -> None:
+        self._kf, self._upstream, self._silence, self._skew = kf, upstream, silence, skew
+        self._chats, self._clock, self._notices, self._say = chats, clock, notices, say
+        self._first, self._chat_of, self._account_name = first, chat_of, account_name
+
+    async def look(self) -> None:
+        """A job of the scheduler. Asks WeCom only while it is down: somebody has to notice that it is back."""
+        if self._upstream.down:
+            await self._probe()
+        await self._set("wecom", self._upstream.down, why=self._why)
+        if self._silence is not None:
+            now, silence = self._clock.now(), self._silence
+            await self._set("callback", silence.problem(now), took=lambda: self._say.lasted(silence.lasted(now)))
+
+    async def trustworthy(self) -> bool:
+        """Whether times and states can be relied on now. Raises and clears the alarm about the clock."""
+        if self._upstream.down:
+            return False
+        ahead = await self._skew.ahead()
+        await self._set("clock", bool(ahead), took=lambda: self._say.lasted(abs(ahead)))
+        return not ahead
+
+    async def landed(self, sessions: list[Session]) -> None:
+        """New handoffs: say once a day and account that the console sends customers to humans first."""
+        for account in sorted({each.open_kfid for each in sessions if landed_with_human(each)}):
+            now = self._clock.now()
+            if await self._chats.claim_once(f"human first: {account} {int(now // DAY)}", now):
+                name = self._say.plain(self._account_name(account))
+                await self._tell(self._chat_of(account), self._say("alarm.human_first", account=name))
+
+    async def _probe(self) -> None:
+        try:
+            await self._kf.accounts()
+        except WeComError as failed:
+            log.info("WeCom is still down | %s", failed)
+
+    def _why(self) -> str:
+        error = getattr(self._kf, "last_error", None)
+        return self._say.error(error) if isinstance(error, WeComError) else ""
+
+    async def _set(self, name: str, wrong: bool, **details: Callable[[], str]) -> None:
+        """`details` fill the text of the beginning; `took` is there in any case."""
+        try:
+            began = float(await self._chats.recall(f"alarm: {name}") or 0.0)
+            if wrong == bool(began):
+                return
+            now = self._clock.now()
+            values = (
+                {each: value() for each, value in details.items()} if wrong else {"took": self._say.lasted(now - began)}
+            )
+            text = self._say(f"alarm.{name}" if wrong else f"alarm.{name}.over", **values)
+            if await self._tell(self._first(), text):
+                await self._chats.keep([(f"alarm: {name}", repr(now) if wrong else "")])
+        except StorageError as broken:
+            log.error("alarm %s | %s", name, broken)
+
+    async def _tell(self, chat_id: str, text: str) -> bool:
+        log.warning("alarm | %s", text)
+        if not self._notices.reachable(chat_id):
+            return False
+        try:
+            await self._notices.text(chat_id, True, text)
+        except ChannelError as undelivered:
+            log.warning("alarm not delivered | %s", undelivered)
+            return False
+        return True
