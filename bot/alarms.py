@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from bot.errors import ChannelError, StorageError, WeComError
 from bot.notices import Notices
@@ -12,7 +12,7 @@ from bot.rules import landed_with_human
 from bot.sessions import Session
 from bot.silence import Silence
 from bot.skew import Skew
-from bot.upstream import Upstream
+from bot.upstream import STATE_GET, Upstream
 from bot.wording import Words
 
 log = logging.getLogger("kfbot.alarms")
@@ -20,7 +20,8 @@ DAY = 86400.0
 
 
 class Alarms:
-    """`first`: the group that hears of the bot; `chat_of`: the group of an account."""
+    """`first`: the group that hears of the bot; `chat_of`: the group of an account. `read_any`: read some session's
+    state from WeCom, to see whether that is possible again."""
 
     def __init__(
         self,
@@ -35,18 +36,24 @@ class Alarms:
         first: Callable[[], str],
         chat_of: Callable[[str], str],
         account_name: Callable[[str], str],
+        read_any: Callable[[], Awaitable[object]],
     ) -> None:
         self._kf, self._upstream, self._silence, self._skew = kf, upstream, silence, skew
         self._chats, self._clock, self._notices, self._say = chats, clock, notices, say
         self._first, self._chat_of, self._account_name = first, chat_of, account_name
+        self._read_any = read_any
 
     async def look(self) -> None:
-        """A job of the scheduler. Asks WeCom only while it is down: somebody has to notice that it is back."""
-        if self._upstream.down:
+        """A job of the scheduler. Asks WeCom only while it is down: somebody has to notice that it is back.
+
+        What an earlier life told of is over when that shows, not when nothing is known yet.
+        """
+        upstream, silence, now = self._upstream, self._silence, self._clock.now()
+        if upstream.down:
             await self._probe()
-        await self._set("wecom", self._upstream.down, why=self._why)
-        if self._silence is not None:
-            now, silence = self._clock.now(), self._silence
+        if upstream.down or upstream.up:
+            await self._set("wecom", upstream.down, why=self._why)
+        if silence is not None and (silence.heard or silence.problem(now)):
             await self._set("callback", silence.problem(now), took=lambda: self._say.lasted(silence.lasted(now)))
 
     async def trustworthy(self) -> bool:
@@ -67,7 +74,10 @@ class Alarms:
 
     async def _probe(self) -> None:
         try:
-            await self._kf.accounts()
+            if self._upstream.failing(STATE_GET):
+                await self._read_any()
+            else:
+                await self._kf.accounts()
         except WeComError as failed:
             log.info("WeCom is still down | %s", failed)
 

@@ -17,6 +17,7 @@ from bot.skew import Skew
 from bot.speaker import Speaker
 from bot.subjects import Subjects
 from bot.teams import Teams
+from bot.upstream import STATE_GET
 from bot.watch import CatchUp, Watch
 
 
@@ -42,12 +43,13 @@ class Alerting:
         skew = Skew(lambda: core.http.server_time(f"{settings.wecom.api_base}/"), clock)
         self.alarms = Alarms(
             core.kf, core.upstream, self.silence, skew, core.chats, clock, self.notices, say,
-            lambda: teams.first, teams.chat_of, name_of,
+            lambda: teams.first, teams.chat_of, name_of, self._read_any,
         )  # fmt: skip
         admins = sorted(settings.roles.admins)
         self.speaker = Speaker(
-            core.alerts, core.attention, clock, self.notices, self.subjects, say, teams.chat_of, admins
-        )
+            core.alerts, core.attention, clock, self.notices, self.subjects, say, teams.chat_of, admins,
+            core.metrics.observe_alert,
+        )  # fmt: skip
         policies = Policies(core.handoffs, clock, core.books, self.speaker.refused)
         self.watch = Watch(
             core.alerts, clock, core.books, catch_up, core.handoffs.read_states, self.alarms.trustworthy, policies,
@@ -60,6 +62,13 @@ class Alerting:
         if await self._core.chats.recall("rules") != self._core.books.fingerprint:
             await self._core.alerts.watch_all()
             await self._core.chats.keep([("rules", self._core.books.fingerprint)])
+
+    async def _read_any(self) -> None:
+        found = await self._core.ledger.open_handoffs(limit=1)
+        if not found:
+            self._core.upstream.forget(STATE_GET)
+        for handoff in found:
+            await self._core.handoffs.read_state(handoff.key)
 
     async def learn(self) -> None:
         self._core.books.learn(await self._core.sync_store.accounts())

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from bot.model import Rule, Scope, Watched
+from bot.model import Scope, Watched
 from bot.ports import Alerts, Chats, Clock
-from bot.rules import RuleBook, acked_until, quiet_until
+from bot.rules import RuleBook, acked_until
 
 
 class Heard(Enum):
@@ -81,16 +81,13 @@ class Attention:
         return next(iter(await self._alerts.watched([handoff_id])), None)
 
     def until(self, watched: Watched) -> float:
-        """When the handoff's alerts come back; 0 when nobody has quieted them."""
-        return self._until(watched, quiet_until)
+        """When the first of the handoff's alerts comes back; 0 when nobody has quieted them."""
+        return max(watched.quiet.snoozed_until, self.acked_until(watched))
 
     def acked_until(self, watched: Watched) -> float:
-        """As long as somebody's ack holds for any of them; 0 when none does."""
-        return self._until(watched, acked_until)
-
-    def _until(self, watched: Watched, of_rule: Callable[[Watched, Rule, RuleBook], float]) -> float:
+        """As long as somebody's ack holds for every open alert; 0 where one was raised after it."""
         book = self._books(watched.handoff.open_kfid)
-        return max(of_rule(watched, rule, book) for rule in Rule)
+        return min((acked_until(watched, rule, book) for rule in watched.alerts), default=0.0)
 
     async def _after(self, before: Watched, first: bool) -> Answer:
         after = await self.watched(before.handoff.id) or before

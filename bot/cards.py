@@ -166,8 +166,8 @@ def _title(say: Words, subject: Subject, now: float) -> str:
 
 def _what(say: Words, subject: Subject, now: float) -> str:
     """The gravest rule in words."""
-    rules = subject.rules or [rule for rule in Rule if rule in subject.watched.alerts]
-    rule = rules[0] if rules else Rule.HUMAN_OPEN
+    speaking = subject.rules or subject.watched.alerts
+    rule = next((rule for rule in Rule if rule in speaking), Rule.HUMAN_OPEN)
     return say(f"rule.{rule.value}", wait=say.lasted(now - _since(subject.handoff, rule)))
 
 

@@ -25,7 +25,7 @@ log = logging.getLogger("kfbot.sync")
 TOKEN_LIFE = 590.0  # seconds; WeCom says ten minutes
 PAUSE_AFTER_LIMIT = 60.0  # seconds WeCom blocks after 45009
 RETRY = 1.0  # seconds until a failed sync is tried again, doubled up to RETRY_MOST
-RETRY_MOST = 60.0
+RETRY_MOST = 15.0
 INVALID_PARAMETER = 40058  # also said of a cursor that WeCom does not know
 FRESH = 2.0  # seconds an account counts as read to its end
 TOKEN_LESS_AFTER = 60.0  # seconds after which catching up is worth one of the few calls without a token
@@ -114,16 +114,17 @@ class KfSync:
         for open_kfid in accounts:
             self.wake(open_kfid)
 
-    async def catch_up(self, open_kfid: str, patience: float) -> bool:
+    async def catch_up(self, open_kfid: str, patience: float, *, sure: bool = False) -> bool:
         """Know what stands in WeCom's stream now, before acting upon a session. True if the account has been read to
         its end just now, or is within `patience` seconds of loop time.
 
         False at once where that would waste a call without a token: there are few of them a minute, for all accounts.
+        Not so with `sure`, for what cannot be taken back.
         """
         line, now = self._lines.setdefault(open_kfid, _Line(open_kfid)), self._clock.now()
         if line.wanted == line.read and 0 <= now - line.read_at < FRESH:
             return True
-        if self._closed or not (self._has_token(line) or abs(now - line.read_at) > TOKEN_LESS_AFTER):
+        if self._closed or not (sure or self._has_token(line) or abs(now - line.read_at) > TOKEN_LESS_AFTER):
             return False
         self.wake(open_kfid)
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

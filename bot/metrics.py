@@ -24,6 +24,7 @@ class Metrics:
         self.sync = Counter("kfbot_sync", "Items of the message stream", ["what"], registry=self.registry)
         self.channel = Counter("kfbot_channel", "Events of the group channel", ["event"], registry=self.registry)
         self.jobs = Counter("kfbot_job_runs", "Scheduled jobs by outcome", ["job", "outcome"], registry=self.registry)
+        self.alerts = Counter("kfbot_alerts", "Alerts sent, by rule and way", ["rule", "way"], registry=self.registry)
         self.open = Gauge("kfbot_open_handoffs", "Open handoffs", ["status"], registry=self.registry)
         self.ready = Gauge("kfbot_ready", "1 when /readyz says so", registry=self.registry)
 
@@ -38,6 +39,9 @@ class Metrics:
 
     def observe_channel(self, event: str) -> None:
         self.channel.labels(event).inc()
+
+    def observe_alert(self, rule: str, way: str) -> None:
+        self.alerts.labels(rule, way).inc()
 
     def observe_job(self, job: str, outcome: str) -> None:
         self.jobs.labels(job, outcome).inc()

@@ -84,13 +84,19 @@ class Notices:
     async def _send_card(self, chat_id: str, is_group: bool, card: Card) -> None:
         assert self._channel is not None
         try:
-            await self._channel.send_card(chat_id, is_group, replace(card, task_id=fresh_task_id()))
+            await self._channel.send_card(chat_id, is_group, await self._named(chat_id, card))
         except CardRefused:
             raise
         except ChannelError as refused:
             if refused.errcode != TASK_ID_USED:
                 raise
-            await self._channel.send_card(chat_id, is_group, replace(card, task_id=fresh_task_id()))
+            await self._channel.send_card(chat_id, is_group, await self._named(chat_id, card))
+
+    async def _named(self, chat_id: str, card: Card) -> Card:
+        """With a fresh task_id, on record before anybody can tap it."""
+        named = replace(card, task_id=fresh_task_id())
+        await self._chats.keep_card(named.task_id, chat_id, about(card), self._clock.now())
+        return named
 
     async def _doubtful(self, sending: Awaitable[None], way: str) -> str:
         try:
@@ -110,6 +116,11 @@ class Notices:
 
     def _has_lifeline(self, chat_id: str) -> bool:
         return self._lifeline is not None and chat_id in ("", self._first())
+
+
+def about(card: Card) -> str:
+    """What the keys of its buttons name: a handoff's number, or `alerts`."""
+    return card.buttons[0].key.partition(":")[2] if card.buttons else ""
 
 
 def fresh_task_id() -> str:

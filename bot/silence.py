@@ -15,10 +15,11 @@ class Silence:
         """`since`: when callbacks could first reach us; what was missed before is no evidence."""
         self._poll = poll_seconds
         self._called_at, self._found_at, self._finds = since, since, 0
+        self.heard = False  # a callback has come
 
     def callback(self, now: float) -> None:
         """One has come, of whatever account."""
-        self._called_at, self._finds = now, 0
+        self._called_at, self._finds, self.heard = now, 0, True
 
     def found(self, now: float) -> None:
         """A run that no callback asked for has found what a callback should have announced. Finds less than half a

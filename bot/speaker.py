@@ -40,10 +40,11 @@ class Speaker:
         say: Words,
         chat_of: Callable[[str], str],
         admins: Sequence[str] = (),
+        observe: Callable[[str, str], None] = lambda rule, way: None,
     ) -> None:
         self._alerts, self._attention, self._clock = alerts, attention, clock
         self._notices, self._subjects, self._say = notices, subjects, say
-        self._chat_of, self._admins = chat_of, admins
+        self._chat_of, self._admins, self._observe = chat_of, admins, observe
 
     async def deaf_until(self, accounts: Iterable[str]) -> dict[str, float]:
         """Accounts whose group cannot or will not hear anything now, and until when that holds at least."""
@@ -112,6 +113,7 @@ class Speaker:
             return False
         for each in sendings:
             log.info("alert | handoff=%d rule=%s no=%d by=%s", each.handoff.id, each.rule, each.sends, way)
+            self._observe(each.rule.value, way)
         return True
 
     async def _deliver(self, chat_id: str, is_group: bool, subjects: list[Subject]) -> str:

@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot import cards
 from bot.attention import Answer, Attention, Heard
@@ -146,7 +146,7 @@ class Taps:
         found, rights = _KEY.fullmatch(tap.key), self._rights(tap)
         if not rights.open:
             raise Refused(self._say("tap.unpaired"), outcome="forbidden")
-        if found is None:
+        if found is None or not await self._on_card(tap):
             raise Refused(self._say("tap.unknown"))
         if found[3]:
             return found[3], None
@@ -158,6 +158,11 @@ class Taps:
         if rights.role < needed and watched.handoff.status.is_open:
             raise Refused(self._not_allowed(needed), watched, "forbidden")
         return action, watched
+
+    async def _on_card(self, tap: CardTap) -> bool:
+        """Whether the card may have such a button. One that is not on record says nothing against it."""
+        about = await self._chats.card_about(tap.task_id) if tap.task_id else ""
+        return about in ("", tap.key.partition(":")[2]) or tap.key.endswith(":0")
 
     async def _act(self, tap: CardTap, claimed: int, action: str, watched: Watched | None) -> tuple[Card, str]:
         if watched is None:
@@ -276,8 +281,10 @@ class Taps:
     # -- out
 
     async def _update(self, tap: CardTap, card: Card) -> None:
+        """Some taps come without the card's task_id, which the change must name: then it was most likely the newest."""
         try:
-            await self._channel.update_card(tap, card)
+            task_id = tap.task_id or await self._chats.last_card(tap.chat_id, tap.key.partition(":")[2])
+            await self._channel.update_card(tap, replace(card, task_id=task_id))
         except ChannelError as undelivered:  # what was done stays done, and the next tap shows it
             log.warning("card not changed | %s chat=%s %s", tap.key, tap.chat_id, undelivered)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from bot.errors import WeComError
 from bot.model import Handoff, SessionKey, Watched
@@ -27,7 +28,13 @@ RETRY = 15.0  # seconds until what could not be done now is tried again
 LATER = 3600.0  # the same for a session that WeCom will not show us
 PATIENCE = 3.0  # seconds to wait for news that are in WeCom's stream already
 
-CatchUp = Callable[[str, float], Awaitable[bool]]
+
+class CatchUp(Protocol):
+    """`bot.kf_sync.KfSync.catch_up`."""
+
+    async def __call__(self, open_kfid: str, patience: float, *, sure: bool = False) -> bool: ...
+
+
 ReadStates = Callable[[Iterable[SessionKey]], Awaitable[Mapping[SessionKey, WeComError]]]
 
 
@@ -123,8 +130,7 @@ class Watch:
     async def _act(self, acting: list[Watched]) -> None:
         """Look again, then do what is still asked for. Of very many, which become one list, only its head is read."""
         acting.sort(key=lambda each: each.handoff.waiting_since or each.handoff.active_at)
-        accounts = sorted({each.handoff.open_kfid for each in acting})
-        caught_up = dict(zip(accounts, await asyncio.gather(*map(self._fresh, accounts)), strict=True))
+        caught_up = await self._catch_up_all(acting)
         failed = await self._read_states([each.handoff.key for each in acting[:MOST_READ]])
         now = self._clock.now()
         await self._hold_unread(acting, failed, now)
@@ -150,8 +156,15 @@ class Watch:
                 decision.end, decision.watch_at = None, min(decision.watch_at, not_before)
         return decision
 
-    async def _fresh(self, open_kfid: str) -> bool:
-        return await self._catch_up(open_kfid, PATIENCE)
+    async def _catch_up_all(self, acting: Iterable[Watched]) -> dict[str, bool]:
+        """Whether we know all that was written in these accounts; for a session about to be ended, at any price."""
+        now = self._clock.now()
+        sure: dict[str, bool] = {}
+        for each in acting:
+            account = each.handoff.open_kfid
+            sure[account] = sure.get(account, False) or self._decide(each, now).end is not None
+        calls = (self._catch_up(account, PATIENCE, sure=wanted) for account, wanted in sure.items())
+        return dict(zip(sure, await asyncio.gather(*calls), strict=True))
 
     async def _hold(self, acting: Iterable[tuple[Watched, Decision, float]]) -> None:
         """Leave each alone until its time."""

@@ -1,4 +1,5 @@
-"""Take docs/demo.png and docs/demo.en.png anew: play the story on the demo page, in Chinese and in English."""
+"""Take the pictures of the demo page anew, in Chinese and in English: a story played by hand (demo.png), and the rush
+hour of `demo --script` (afternoon.png)."""
 
 from __future__ import annotations
 
@@ -8,13 +9,22 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+Play = Callable[[Page, dict[str, str]], None]
+
 ROOT = Path(__file__).parents[1]
+ZONE = "Asia/Shanghai"  # of the page and of the bot
+ENGLISH = {
+    "locale": "en-US",
+    "KFBOT_LANG": "en",
+    "KFBOT_CUSTOMER__CLOSING__AGENT": "The agent has ended this conversation. Write again any time to continue.",
+}
+AFTERNOONS = {"afternoon.png": {"locale": "zh-CN"}, "afternoon.en.png": ENGLISH}
 STORIES: dict[str, dict[str, str]] = {
     "demo.png": {
         "locale": "zh-CN",
@@ -25,26 +35,24 @@ STORIES: dict[str, dict[str, str]] = {
         "reason": "已答复发货时间",
     },
     "demo.en.png": {
-        "locale": "en-US",
+        **ENGLISH,
         "name": "Alice",
         "asks": "Hi, when will the headphones I ordered ship?",
         "answers": "Hello, this is Suquan. They leave this afternoon.",
         "thanks": "Great, thank you!",
         "reason": "shipping date given",
-        "KFBOT_LANG": "en",
-        "KFBOT_CUSTOMER__CLOSING__AGENT": "The agent has ended this conversation. Write again any time to continue.",
     },
 }
 
 
 @contextmanager
-def demo(story: dict[str, str]) -> Iterator[str]:
+def demo(story: dict[str, str], *words: str) -> Iterator[str]:
     """The demo in a process of its own; the address of its page."""
     variables = {name: value for name, value in story.items() if name.startswith("KFBOT_")}
     process = subprocess.Popen(  # noqa: S603  our own program
-        [sys.executable, str(ROOT / "bot.py"), "demo", "--port", "0"],
+        [sys.executable, str(ROOT / "bot.py"), "demo", "--port", "0", *words],
         cwd="/",  # no .env has a say
-        env={**os.environ, **variables, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, **variables, "KFBOT_TIMEZONE": ZONE, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -78,14 +86,23 @@ def play(page: Page, story: dict[str, str]) -> None:
     page.wait_for_timeout(1500)
 
 
-def take(browser: Browser, name: str, story: dict[str, str]) -> None:
-    with demo(story) as address:
+def wait_for_rush_hour(page: Page, _: dict[str, str]) -> None:
+    """The one card for many customers has come, and nothing after it."""
+    expect(page.get_by_test_id("script")).to_contain_text("6/", timeout=90_000)
+    group = page.get_by_test_id("pane-group")
+    last = group.get_by_test_id("group-message").last
+    expect(last.locator('[data-testid="card-button"][data-key^="list"]')).to_be_visible(timeout=30_000)
+    page.wait_for_timeout(800)
+
+
+def take(browser: Browser, name: str, story: dict[str, str], play: Play, *words: str) -> None:
+    with demo(story, *words) as address:
         context = browser.new_context(
             locale=story["locale"],
             viewport={"width": 1440, "height": 900},
             device_scale_factor=2,
             color_scheme="light",
-            timezone_id="Asia/Shanghai",
+            timezone_id=ZONE,
         )
         page = context.new_page()
         page.goto(address)
@@ -99,7 +116,9 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
         for name, story in STORIES.items():
-            take(browser, name, story)
+            take(browser, name, story, play)
+        for name, story in AFTERNOONS.items():
+            take(browser, name, story, wait_for_rush_hour, "--script")
         browser.close()
 
 

@@ -15,7 +15,7 @@ from bot.wecom.errcodes import meaning_of
 from bot.wording import Words
 
 ZONE = ZoneInfo("Asia/Shanghai")
-USER, AGENT, SYSTEM = OperatorType
+_, AGENT, SYSTEM = OperatorType
 
 
 def busy_day() -> Summary:
@@ -24,7 +24,6 @@ def busy_day() -> Summary:
         (AGENT, Via.CLIENT): 58,
         (AGENT, Via.BUTTON): 31,
         (AGENT, Via.COMMAND): 12,
-        (USER, Via.CHAT): 17,
         (SYSTEM, Via.POLICY): 9,
         (SYSTEM, Via.EXPIRED): 1,
     }
@@ -44,7 +43,6 @@ def busy_day() -> Summary:
         numbers=numbers,
         before=Numbers(handled=117, wait=Spread(65.0, 300.0), length=Spread(12 * 60.0, 50 * 60.0)),
         open=OpenNow(1, 6, 2, {"LiNa": 3, "ZhangSuQuan": 2, "ChenJing": 1}),
-        ratings={"good": 61, "middling": 8, "bad": 2},
         accounts=["售前咨询", "售后服务"],
         nickname="小林",
     )

@@ -65,6 +65,22 @@ class Chats:
 
         return await self._db.write(work)
 
+    async def keep_card(self, task_id: str, chat_id: str, about: str, now: float) -> None:
+        sql = "INSERT INTO cards (task_id, chat_id, about, at) VALUES (?, ?, ?, ?)"
+        await self._db.write(lambda db: db.execute(sql, (task_id, chat_id, about, now)))
+
+    async def card_about(self, task_id: str) -> str:
+        """What the card with this task_id is about; empty when it is none of ours."""
+        sql = "SELECT about FROM cards WHERE task_id=?"
+        row = await self._db.read(lambda db: db.execute(sql, (task_id,)).fetchone())
+        return row[0] if row else ""
+
+    async def last_card(self, chat_id: str, about: str) -> str:
+        """The task_id of the newest card about it in that chat; empty when there is none."""
+        sql = "SELECT task_id FROM cards WHERE chat_id=? AND about=? ORDER BY at DESC LIMIT 1"
+        row = await self._db.read(lambda db: db.execute(sql, (chat_id, about)).fetchone())
+        return row[0] if row else ""
+
     async def recall(self, key: str) -> str:
         """A small fact kept across restarts; empty when unknown."""
         sql = "SELECT value FROM meta WHERE key=?"

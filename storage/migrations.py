@@ -151,6 +151,9 @@ def m005_alerts(db: Database) -> None:
             PRIMARY KEY (handoff_id, rule)
         ) WITHOUT ROWID""",
         "CREATE INDEX alerts_next ON alerts (next_at) WHERE next_at IS NOT NULL",
+        # What each card is about, by its task_id: a handoff's number, or 'alerts' for a list.
+        "CREATE TABLE cards (task_id TEXT PRIMARY KEY, chat_id TEXT NOT NULL, about TEXT NOT NULL, at REAL NOT NULL)",
+        "CREATE INDEX cards_about ON cards (chat_id, about, at)",
         """CREATE TABLE quiets (
             handoff_id INTEGER PRIMARY KEY, acked_by TEXT NOT NULL DEFAULT '', acked_at REAL NOT NULL DEFAULT 0,
             snoozed_by TEXT NOT NULL DEFAULT '', snoozed_at REAL NOT NULL DEFAULT 0,

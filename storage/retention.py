@@ -68,6 +68,7 @@ SWEEPS = (
         20_000,
     ),
     Sweep("commands", ("id",), (0,), "at < :before", 20_000),
+    Sweep("cards", ("task_id",), ("",), "at < :before", 20_000),
 )
 
 

@@ -8,7 +8,7 @@ docstrings are those of the two protocol notes, wecom-kf.md and wecom-group.md.
     actions      its other half: everything people and trouble can do, and waiting for the bot
     seed         the demo cast
     clock        the time here, moved and run faster
-    script       a busy afternoon: a table of steps, played by player
+    script       a busy afternoon as a table of steps (steps), played on a sandbox (player)
 
   kf (pure)                          group (pure)
     world        accounts, sessions    groups           groups, members, messages

@@ -54,7 +54,7 @@ class Player:
         self._task = asyncio.get_running_loop().create_task(self.play())
 
     async def stop(self) -> None:
-        """Leave everything as it is; the clock goes on at 1×. Idempotent."""
+        """In the middle of whatever plays. Sessions stay as they are; the clock goes on at 1×. Idempotent."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -69,8 +69,13 @@ class Player:
                 for step in scene.steps:
                     await self._play(step, self._stage)
         finally:
-            self._stage = None
-            self._actions.clock_speed(READING)
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._stage is not None:
+            self._stage.clear()
+        self._stage = None
+        self._actions.clock_speed(READING)
 
     async def _doors_open(self) -> None:
         for _ in range(round(AUDIENCE / _LOOK)):
@@ -114,7 +119,13 @@ class Played:
         self._userids = {name: self._known(name) or actions.customer_new(name) for name in CAST}
         self._began = actions.now()
         self._scene_mark = actions.mark
+        self._routings = {account.open_kfid: account.routing for account in actions.world.accounts.values()}
         self.light = {"open_kfid": "", "external_userid": "", "servicer_userid": ""}
+
+    def clear(self) -> None:
+        """The console's rules are again what they were."""
+        for open_kfid, routing in self._routings.items():
+            self.people.account_routing(open_kfid, routing)
 
     def begin_scene(self) -> None:
         self._scene_mark = self.people.mark

@@ -81,7 +81,7 @@ SCENES = (
         ("忘了回", "Forgotten"),
         (
             "李娜接入了晓彤，却去忙别的。五分钟后机器人发卡片，李娜点「跟进」",
-            "李娜 took 晓彤's session and was called away. After five minutes a card comes, and she taps Follow up",
+            "李娜 took 晓彤's session and was called away. After five minutes a card comes, and she taps Take it",
         ),
         (
             Writes("晓彤", "请问这款有 38 码吗？"),
@@ -194,7 +194,7 @@ SCENES = (
         ("轮到你了", "Your turn"),
         (
             "小林和许愿还在等，他们的卡片没有人动过：点「结束」「稍后」或「跟进」试试",
-            "小林 and 许愿 still wait and nobody has touched their cards: tap End, Later or Follow up",
+            "小林 and 许愿 still wait and nobody has touched their cards: tap End, Later or Take it",
         ),
         (
             Passes(1.5),

@@ -79,8 +79,12 @@ class Stage:
 
     async def synced(self) -> None:
         """Until all that WeCom has to tell is on record."""
+        await self.until(self._found)
         self.bot.sync.wake_all(self.bot.accounts)
         await self.until(self._idle)
+
+    async def _found(self) -> list[str]:
+        return self.bot.accounts
 
     async def _idle(self) -> bool:
         return all(line.task is None or line.task.done() for line in self.bot.sync._lines.values())

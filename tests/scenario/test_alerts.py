@@ -373,10 +373,12 @@ async def _down(stage: Stage) -> bool:
 async def test_a_wecom_that_is_down_is_one_alarm_and_no_alert(running: Stage) -> None:
     await with_human(running)
     await running.synced()
-    for path in ("kf/service_state/get", "kf/sync_msg", "kf/account/list", "gettoken"):
+    for path in ("kf/service_state/get", "kf/account/list", "gettoken"):
         running.sandbox.fault(path, "reset_before", times=None)
-    await running.later(6 * MINUTE)
-    running.bot.core.upstream._since -= 10
+    running.sandbox.clock_advance(6 * MINUTE)
+    await running.tick()
+    for run in running.bot.core.upstream._runs.values():
+        run.since -= 10
     for _ in range(3):
         await running.bot.alerting.alarms.look()
         await running.tick()

@@ -24,16 +24,20 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-async def settled(text: str) -> Settings:
+def written(text: str) -> Path:
     path = Path("mine.yaml")
     path.write_text(text, "utf-8")
+    return path
+
+
+async def settled(path: Path) -> Settings:
     async with Sandbox(CONFIG, seed=True).serve() as sandbox:
         return demo_settings(CONFIG, sandbox, Path("data"), 1234, path)
 
 
 async def test_the_users_rules_count_but_nobody_waits_for_a_tick() -> None:
     rules = "{customer_waiting: {after: 7m}, human_open: off}"
-    settings = await settled(f"lang: en\nwatch: {{tick: 10m, rules: {rules}}}\n")
+    settings = await settled(written(f"lang: en\nwatch: {{tick: 10m, rules: {rules}}}\n"))
     assert (settings.lang, settings.watch.tick) == ("en", 1.0)
     assert settings.watch.rules.customer_waiting is not None
     assert settings.watch.rules.customer_waiting.after == 420.0
@@ -44,8 +48,7 @@ async def test_the_users_rules_count_but_nobody_waits_for_a_tick() -> None:
     ("text", "due"), [("", "18:00"), ("report: {at: '09:30'}", "09:30"), ("report: {at: ''}", "18:00")]
 )
 def test_the_script_ends_when_the_report_is_due(text: str, due: str) -> None:
-    Path("mine.yaml").write_text(f"{text}\ntimezone: Asia/Shanghai\n", "utf-8")
-    settings = load(Path("mine.yaml"))
+    settings = load(written(f"{text}\ntimezone: Asia/Shanghai\n"))
     now = afternoon(settings)
     closing = datetime.fromtimestamp(now() + SCRIPT_MINUTES * 60, settings.zone)
     assert f"{closing:%H:%M}" == due

@@ -7,7 +7,7 @@ import pytest
 from bot.channels.connection import Unacknowledged
 from bot.errors import ChannelError
 from bot.model import Button, Card
-from bot.notices import TASK_ID_USED, Notices
+from bot.notices import GRACE, TASK_ID_USED, Notices
 from tests.fakes import FakeLifeline, raising
 from tests.unit.conftest import AFTER, CHAT, Scene
 
@@ -170,4 +170,23 @@ async def test_what_goes_unacknowledged_is_not_sent_again(scene: Scene, call: st
 def test_reachable(scene: Scene, chat: str, up: bool, webhook: bool, reachable: bool) -> None:
     scene.channel.problem = "" if up else "down"
     lifeline: FakeLifeline | None = scene.lifeline if webhook else None
-    assert scene.notices(lifeline).reachable(chat) is reachable
+    notices = scene.notices(lifeline)
+    notices.reachable(chat)
+    scene.clock.move(GRACE)
+    assert notices.reachable(chat) is reachable
+
+
+def test_a_connection_that_has_just_been_lost_may_come_back(scene: Scene) -> None:
+    notices = scene.notices(scene.lifeline)
+    for _ in range(2):
+        assert notices.reachable(CHAT)
+        scene.channel.problem = "down"
+        assert not notices.reachable(CHAT)
+        scene.clock.move(GRACE - 0.1)
+        assert not notices.reachable(CHAT)
+        scene.channel.problem = ""
+    scene.channel.problem = "down"
+    scene.clock.move(0.1)
+    notices.reachable(CHAT)
+    scene.clock.move(-3600)
+    assert notices.reachable(CHAT)  # a clock that was set back is no reason to wait

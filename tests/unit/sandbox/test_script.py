@@ -22,6 +22,7 @@ from bot.sandbox.steps import (
     Passes,
     Reaches,
     Rests,
+    Routes,
     Scene,
     SeesCard,
     SeesList,
@@ -167,6 +168,15 @@ async def test_the_time_it_takes() -> None:
     assert show.rested + AUDIENCE <= 120
     assert LENGTH <= (show.corp.now() - began) / 60 < LENGTH + 3
     assert show.corp.clock.speed == 1
+
+
+async def test_whoever_stops_it_finds_the_consoles_rules_as_they_were() -> None:
+    show = Show(Routes(PRESALES, "human"), SeesList(), patience=60)
+    account = show.corp.world.accounts[PRESALES]
+    show.player.start()
+    await show.corp.changes.until(lambda: account.routing == "human")
+    await show.player.stop()
+    assert account.routing == "assistant"
 
 
 async def test_it_taps_the_newest_card_about_the_customer() -> None:
