@@ -130,6 +130,7 @@ class App:
             async with asyncio.timeout(DRAIN):
                 await self.sync.stop()
                 await self.report.stop()
+                await self.alerting.speaker.stop()
                 if self.taps is not None:
                     await self.taps.drain(DRAIN / 2)
                 if self.channel is not None:

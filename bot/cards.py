@@ -16,7 +16,7 @@ from bot.wording import Words, plain, short_id
 LISTED = 20  # handoffs named in one folded message
 SHOWN = 6  # rows that a card has
 WORDS = 60  # characters of the customer's last words
-PLAIN, DANGER = 1, 2  # button styles; the colours differ between clients, so nothing rests on them
+PLAIN, DANGER, FAINT = 1, 2, 4  # button styles; the colours differ between clients, so nothing rests on them
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def final_card(say: Words, subject: Subject, now: float) -> Card:
         (say("card.when"), say.when(ended_at, now)),
         (say("card.took"), say.lasted(ended_at - handoff.requested_at)),
     )
-    done = Button(say("button.done"), key("noop", handoff))
+    done = Button(say("button.done"), key("noop", handoff), FAINT)
     desc = say("card.by", by=say.ended_by(handoff), when=say.when(ended_at, now))
     return Card("", say("card.ended", who=_named(subject)), desc, "", rows, (done,))
 
@@ -133,7 +133,7 @@ def refused_card(say: Words, why: str) -> Card:
 
 def all_done(say: Words) -> tuple[Button, ...]:
     """A card has to have a button."""
-    return (Button(say("button.done"), "noop:0"),)
+    return (Button(say("button.done"), "noop:0", FAINT),)
 
 
 def closing_line(say: Words, subject: Subject, now: float) -> str:

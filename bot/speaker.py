@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
 from bot import cards
 from bot.attention import Attention
 from bot.cards import Subject
 from bot.ending import EndResult
 from bot.errors import ChannelError
-from bot.model import Rule, Watched
+from bot.model import Watched
 from bot.notices import Notices
 from bot.ports import Alerts, Clock, Sending
 from bot.replies import end_result
@@ -24,6 +24,7 @@ log = logging.getLogger("kfbot.speaker")
 FOLD = 5  # messages about single handoffs in one tick and chat; more of them become one list
 THIRD_REPEAT = 4  # messages of one alert; from this one on the admins hear of it too
 RETRY, SOON = 15.0, 3.0
+HURRY = 2.0  # seconds the watch waits for a chat to be told
 STALE = 3600.0  # seconds after which the end of a session is no news any more
 
 
@@ -45,9 +46,13 @@ class Speaker:
         self._alerts, self._attention, self._clock = alerts, attention, clock
         self._notices, self._subjects, self._say = notices, subjects, say
         self._chat_of, self._admins, self._observe = chat_of, admins, observe
+        self._talks: dict[str, set[asyncio.Task[None]]] = {}
 
     async def deaf_until(self, accounts: Iterable[str]) -> dict[str, float]:
-        """Accounts whose group cannot or will not hear anything now, and until when that holds at least."""
+        """Accounts whose group cannot or will not hear anything now, and until when that holds at least.
+
+        Nor can one that is still being told of something: what falls due meanwhile is told together.
+        """
         now = self._clock.now()
         deaf: dict[str, float] = {}
         for account in accounts:
@@ -55,25 +60,23 @@ class Speaker:
             muted_until = await self._attention.muted_until(chat_id)
             if muted_until:
                 deaf[account] = muted_until
-            elif not self._notices.reachable(chat_id):
+            elif self._talks.get(chat_id) or not self._notices.reachable(chat_id):
                 deaf[account] = now + SOON
         return deaf
 
     async def tell(self, sendings: Sequence[Sending], watched: Iterable[Watched]) -> None:
         """Deliver; what certainly did not arrive is given back, and falls due again."""
-        rules: dict[int, list[Rule]] = {}
+        by_handoff: dict[int, list[Sending]] = {}
         for each in sendings:
-            rules.setdefault(each.handoff.id, []).append(each.rule)
+            by_handoff.setdefault(each.handoff.id, []).append(each)
+        rules = {number: [each.rule for each in found] for number, found in by_handoff.items()}
         subjects = await self._subjects.of([each for each in watched if each.handoff.id in rules], rules)
         by_chat: dict[str, list[Subject]] = {}
         for subject in sorted(subjects, key=_longest_first):
             by_chat.setdefault(self._chat_of(subject.handoff.open_kfid), []).append(subject)
-        by_handoff = {
-            each.handoff.id: [one for one in sendings if one.handoff.id == each.handoff.id] for each in subjects
-        }
-        told = await asyncio.gather(*(self._tell_chat(chat, found, by_handoff) for chat, found in by_chat.items()))
-        loud = {each.handoff.id for each in sendings if each.sends >= THIRD_REPEAT}
-        await self._escalate([each for each in chain.from_iterable(told) if each.handoff.id in loud])
+        for chat_id, found in by_chat.items():
+            self._talk(chat_id, self._tell_chat(chat_id, found, by_handoff))
+        await self._let_talk(by_chat)
 
     async def last_words(self, ended: Sequence[Watched]) -> None:
         """One line for each handoff that the group was told of, unless it has just read so as the answer to `/end`."""
@@ -85,7 +88,9 @@ class Speaker:
             chat_id, asked_in = self._chat_of(each.handoff.open_kfid), closed.get(each.handoff.id)
             if asked_in is not None and (not asked_in or asked_in != chat_id):
                 by_chat.setdefault(chat_id, []).append(each)
-        await asyncio.gather(*(self._close_in(chat_id, found) for chat_id, found in by_chat.items()))
+        for chat_id, found in by_chat.items():
+            self._talk(chat_id, self._close_in(chat_id, found))
+        await self._let_talk(by_chat)
 
     async def refused(self, watched: Watched, result: EndResult) -> None:
         """An automatic end that WeCom refused: people have to know, the customer is still with a human."""
@@ -93,16 +98,34 @@ class Speaker:
         text = self._say("policy.refused") + "\n" + end_result(self._say, result, subject.nickname, self._clock.now())
         await self._text(self._chat_of(watched.handoff.open_kfid), text)
 
-    async def _tell_chat(
-        self, chat_id: str, subjects: list[Subject], sendings: dict[int, list[Sending]]
-    ) -> list[Subject]:
-        """Returns those that the chat has been told of."""
+    async def stop(self) -> None:
+        """What waits for its turn is not said: of an alert its repeat will be, and a last word by the next life."""
+        tasks = [task for talk in self._talks.values() for task in talk]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _talk(self, chat_id: str, saying: Coroutine[Any, Any, None]) -> None:
+        """In a task of its own: a chat that has used up its messages of the minute must not hold up the others."""
+        task = asyncio.create_task(saying)
+        talk = self._talks.setdefault(chat_id, set())
+        talk.add(task)
+        task.add_done_callback(talk.discard)
+
+    async def _let_talk(self, chat_ids: Iterable[str]) -> None:
+        tasks = [task for chat_id in chat_ids for task in self._talks.get(chat_id, ())]
+        done, _ = await asyncio.wait(tasks, timeout=HURRY) if tasks else (set(), set())
+        for task in done:
+            task.result()
+
+    async def _tell_chat(self, chat_id: str, subjects: list[Subject], sendings: dict[int, list[Sending]]) -> None:
         pieces = [subjects] if len(subjects) > FOLD else [[each] for each in subjects]
         told: list[Subject] = []
         for piece in pieces:
             if await self._send(chat_id, piece, [one for each in piece for one in sendings[each.handoff.id]]):
                 told += piece
-        return told
+        loud = {each for each, found in sendings.items() if any(one.sends >= THIRD_REPEAT for one in found)}
+        await self._escalate([each for each in told if each.handoff.id in loud])
 
     async def _send(self, chat_id: str, subjects: list[Subject], sendings: list[Sending]) -> bool:
         try:
@@ -147,11 +170,20 @@ class Speaker:
             else [cards.closing_line(self._say, each, now) for each in subjects]
         )
         for number, text in enumerate(texts):
-            if not await self._text(chat_id, text):
-                left = ended if len(texts) == 1 else ended[number:]
-                young = [each.handoff.id for each in left if now - (each.handoff.completed_at or now) < STALE]
-                await self._alerts.reopen(young, now + RETRY)
+            left = ended if len(texts) == 1 else ended[number:]
+            try:
+                said = await self._text(chat_id, text)
+            except asyncio.CancelledError:  # nothing else would bring it back in another life
+                await self._reopen(left)
+                raise
+            if not said:
+                await self._reopen(left)
                 return
+
+    async def _reopen(self, ended: list[Watched]) -> None:
+        now = self._clock.now()
+        young = [each.handoff.id for each in ended if now - (each.handoff.completed_at or now) < STALE]
+        await self._alerts.reopen(young, now + RETRY)
 
     async def _text(self, chat_id: str, text: str) -> bool:
         if not self._notices.reachable(chat_id):

@@ -18,7 +18,7 @@ from bot import cards
 from bot.attention import Answer, Attention, Heard
 from bot.cards import Subject
 from bot.ending import EndResult, Outcome
-from bot.errors import ChannelError, WeComError
+from bot.errors import ChannelError, StorageError, WeComError
 from bot.handoffs import Handoffs
 from bot.model import Card, CardTap, Handoff, Operator, OperatorType, Scope, Via, Watched
 from bot.ports import TAP, Chats, Clock, GroupChannel, Ledger, LostCommand
@@ -285,7 +285,7 @@ class Taps:
         try:
             task_id = tap.task_id or await self._chats.last_card(tap.chat_id, tap.key.partition(":")[2])
             await self._channel.update_card(tap, replace(card, task_id=task_id))
-        except ChannelError as undelivered:  # what was done stays done, and the next tap shows it
+        except (ChannelError, StorageError) as undelivered:  # what was done stays done, and the next tap shows it
             log.warning("card not changed | %s chat=%s %s", tap.key, tap.chat_id, undelivered)
 
     async def _send(self, tap: CardTap, text: str) -> None:

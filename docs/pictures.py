@@ -95,6 +95,25 @@ def wait_for_rush_hour(page: Page, _: dict[str, str]) -> None:
     page.wait_for_timeout(800)
 
 
+def take_card(browser: Browser, name: str, story: dict[str, str]) -> None:
+    """The alert of the first minute, as a phone shows it."""
+    with demo(story) as address:
+        context = browser.new_context(
+            locale=story["locale"],
+            viewport={"width": 1440, "height": 900},
+            device_scale_factor=2,
+            color_scheme="light",
+            timezone_id=ZONE,
+        )
+        page = context.new_page()
+        page.goto(address)
+        alert = page.get_by_test_id("group-message").filter(has=page.locator('[data-key^="end:"]')).first
+        expect(alert).to_be_visible(timeout=30_000)
+        page.wait_for_timeout(800)
+        alert.screenshot(path=ROOT / "docs" / name)
+        context.close()
+
+
 def take(browser: Browser, name: str, story: dict[str, str], play: Play, *words: str) -> None:
     with demo(story, *words) as address:
         context = browser.new_context(
@@ -117,6 +136,8 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
         for name, story in STORIES.items():
             take(browser, name, story, play)
+        for name, story in zip(("alert.png", "alert.en.png"), STORIES.values(), strict=True):
+            take_card(browser, name, story)
         for name, story in AFTERNOONS.items():
             take(browser, name, story, wait_for_rush_hour, "--script")
         browser.close()

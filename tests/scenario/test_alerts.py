@@ -13,9 +13,9 @@ from bot.model import CardTap, Rule
 from bot.ports import TAP
 from bot.sandbox import GroupMessage
 from bot.settings import Webhook
-from tests.scenario.conftest import ANN, BOB, CHAT, KF, Stage, a_stage
+from tests.scenario.conftest import ANN, BOB, CHAT, KF, KF2, Stage, a_stage
 
-MINUTE = 60.0
+MINUTE, SECOND = 60.0, "wrSECOND"
 
 
 async def with_human(stage: Stage, customer: str = ANN, kf: str = KF, text: str = "有人吗？<@all>") -> int:
@@ -199,8 +199,8 @@ async def test_one_tap_ends(running: Stage) -> None:
     assert len(texts(running)) == 1
 
 
-async def _said(stage: Stage, words: str) -> bool:
-    return any(words in text for text in texts(stage))
+async def _said(stage: Stage, words: str, chat: str = CHAT) -> bool:
+    return any(words in text for text in texts(stage, chat))
 
 
 async def test_two_people_tapping_in_the_same_instant_get_the_same_card(running: Stage) -> None:
@@ -561,3 +561,21 @@ async def test_the_bots_own_callback_is_watched(tmp_path: Path) -> None:
         await stage.sandbox.settled()
         await stage.bot.alerting.alarms.look()
         assert "又收到了" in texts(stage)[-1]
+
+
+# -- several teams
+
+
+async def test_each_group_is_alerted_about_its_own_accounts(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, group={"routes": {KF2: SECOND}}) as stage:
+        stage.sandbox.group_new("售后群", {"WangWei": "王伟"}, SECOND)
+        stage.sandbox.groups.groups[SECOND].opened = True
+        await stage.start()
+        first, second = await with_human(stage, ANN, KF), await with_human(stage, BOB, KF2)
+        await stage.later(6 * MINUTE)
+        [here], [there] = cards(stage, CHAT), cards(stage, SECOND)
+        assert f"end:{first}" in keys(here.card or {}) and f"end:{second}" in keys(there.card or {})
+        card = await tapped(stage, there, f"end:{second}", "WangWei", SECOND)
+        assert "已结束" in shown(card)
+        await stage.until(lambda: _said(stage, "✅", SECOND))
+        assert texts(stage, CHAT) == []

@@ -18,6 +18,7 @@ from bot.check import CHECKS, Bench, Check, Echo, Finding
 from bot.core import Core
 from bot.errors import WeComError, WeComUnavailable
 from bot.http import Http
+from bot.model import KfAccount
 from bot.settings import Settings
 from bot.wecom.crypto import CallbackCrypto
 from bot.wording import TEXT
@@ -193,6 +194,26 @@ async def test_silence_is_not_taken_for_absence(bench: Bench, monkeypatch: pytes
     assert "http://x" in (await check._word_of_the_bot(bench, "http://x") or "")
     monkeypatch.setattr(bench.core.http, "request", refuse)
     assert await check._word_of_the_bot(bench, "http://x") is None
+
+
+# -- accounts
+
+
+async def test_accounts_that_settings_name_and_wecom_does_not_know(tmp_path: Path) -> None:
+    core = Core(
+        settings(
+            storage={"url": f"sqlite:///{tmp_path}/kfbot.db"},
+            group={"routes": {"wkROUTE": "wr1", "wkHERE": "wr1"}},
+            watch={"accounts": {"wkWATCH": {"hours": ""}, "wkHERE": {"hours": ""}}},
+            end={"accounts": {"wkEND": {"policy": "idle"}, "wkHERE": {"policy": "idle"}}},
+        )
+    )
+    found = check._wrong_accounts(Bench(core, [KfAccount("wkHERE")]))
+    assert [(each.ok, bool(each.remedy)) for each in found] == [(None, True)] * 3
+    for each, words in zip(found, ["group.routes", "watch.accounts", "end.accounts"], strict=True):
+        assert words in each.detail
+    assert ["wkROUTE" in found[0].detail, "wkWATCH" in found[1].detail, "wkEND" in found[2].detail] == [True] * 3
+    await core.close()
 
 
 # -- what is found in words

@@ -29,6 +29,20 @@ async def test_a_card_goes_out_with_a_task_id_of_its_own_each_time(scene: Scene)
     assert scene.channel.sent == []
 
 
+async def test_what_a_card_is_about_is_on_record_before_anybody_can_tap_it(scene: Scene) -> None:
+    seen: list[str] = []
+
+    async def tapped_at_once() -> None:
+        seen.append(await scene.chats.last_card(CHAT, "12"))
+
+    scene.channel.before("send_card", tapped_at_once)
+    await scene.notices().card(CHAT, True, CARD, TEXT)
+    await scene.notices().card(CHAT, True, Card("", "many", buttons=(Button("查看全部", "list:alerts"),)), TEXT)
+    first, second = (card.task_id for _, _, card in scene.channel.cards)
+    assert seen == [first]
+    assert [await scene.chats.card_about(each) for each in (first, second, "forged")] == ["12", "alerts", ""]
+
+
 async def test_a_task_id_that_is_taken_is_no_reason_to_give_up(scene: Scene) -> None:
     scene.channel.before("send_card", raising(ChannelError("task_id used", TASK_ID_USED)))
     assert await scene.notices().card(CHAT, True, CARD, TEXT) == "card"

@@ -136,6 +136,16 @@ async def test_the_first_refusal_is_told_also_after_a_silence(scene: Scene, job:
     assert [result.outcome for _, result in job.told] == [Outcome.FAILED]
 
 
+async def test_and_not_again_after_another(scene: Scene, job: Job) -> None:
+    handoff = await scene.silent()
+    for error in (refusal(95016), unavailable(), refusal(95016)):
+        if error.errcode != 95016:
+            scene.kf.before("state", lambda: None, raising(unavailable()))
+        await refuse(scene, job, handoff, error)
+        scene.clock.move(MOST_REST)
+    assert len(job.told) == 1
+
+
 async def test_rests_are_forgotten_before_they_fill_the_memory(
     scene: Scene, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,5 +173,3 @@ async def test_many_are_ended_a_few_at_a_time(scene: Scene, job: Job) -> None:
     await job.end(*handoffs)
     assert job.moves == 10 and max(at_once) <= AT_ONCE
     assert await scene.ledger.count_open() == 0
-
-

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
 import pytest
@@ -152,6 +153,46 @@ async def test_deaf_are_muted_groups_and_those_that_cannot_be_reached(scene: Sce
     assert (KF in deaf, deaf[KF2]) == (not lifeline, now + 3600)
 
 
+# -- a chat that has used up its messages of the minute
+
+
+@pytest.fixture
+async def held(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Event]:
+    """The next card waits for its turn until this is set."""
+    monkeypatch.setattr("bot.speaker.HURRY", 0.02)
+    turn = asyncio.Event()
+    scene.channel.before("send_card", turn.wait)
+    yield turn
+    turn.set()
+
+
+async def test_a_slow_chat_keeps_neither_the_watch_nor_other_groups_waiting(scene: Scene, held: asyncio.Event) -> None:
+    speaker = scene.speaker()
+    await tell(scene, [await scene.waiting(ANN, KF), await scene.waiting(BOB, KF2)], speaker)
+    assert (titles(scene, CHAT), len(titles(scene, AFTER))) == ([], 1)
+    held.set()
+    await speaker._let_talk([CHAT])
+    assert len(titles(scene, CHAT)) == 1
+
+
+async def test_it_hears_nothing_new_before_it_has_heard_that(scene: Scene, held: asyncio.Event) -> None:
+    speaker = scene.speaker()
+    await tell(scene, [await scene.waiting(ANN, KF)], speaker)
+    assert list(await speaker.deaf_until([KF, KF2])) == [KF]
+    held.set()
+    await speaker._let_talk([CHAT])
+    assert await speaker.deaf_until([KF, KF2]) == {}
+
+
+async def test_at_stop_nothing_is_waited_for(scene: Scene, held: asyncio.Event) -> None:
+    handoff, speaker = await scene.waiting(), scene.speaker()
+    await tell(scene, [handoff], speaker)
+    async with asyncio.timeout(2):
+        await speaker.stop()
+    assert scene.channel.cards == []
+    assert await due(scene, 15 * MINUTE) == [handoff.id]
+
+
 # -- admins
 
 
@@ -262,6 +303,19 @@ async def test_a_folded_one_comes_again_whole(scene: Scene) -> None:
     scene.channel.before("send", raising(ChannelError("no")))
     await scene.speaker().last_words(over)
     assert sorted(await due(scene, RETRY)) == [each.handoff.id for each in over]
+
+
+async def test_a_last_word_that_waits_for_its_turn_at_stop_is_said_by_the_next_life(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.speaker.HURRY", 0.02)
+    over, speaker = await ended(scene, [await scene.waiting()]), scene.speaker()
+    scene.channel.before("send", asyncio.Event().wait)
+    await speaker.last_words(over)
+    await speaker.stop()
+    scene.clock.move(RETRY)
+    await scene.speaker().last_words(await scene.alerts.due(scene.clock.now(), 10))
+    assert len(texts(scene)) == 1
 
 
 async def test_the_webhook_says_last_words_while_the_connection_is_down(scene: Scene) -> None:

@@ -32,7 +32,7 @@ from tests.unit.conftest import AFTER, CHAT, MINUTE, Scene
 
 
 class Guard:
-    """The watch of one process. `fresh`: whether the stream can be read to its end now; `news` come to light by that."""
+    """The watch of one process. `fresh`: whether the stream can be read to its end now; `news` come to light then."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene, self.fresh, self.trusted = scene, True, True

@@ -13,6 +13,7 @@ import pytest
 
 import commands
 from bot.attention import Attention
+from bot.books import Books
 from bot.bulk import BulkEnds
 from bot.closing import ClosingMessages
 from bot.desk import Desk
@@ -30,6 +31,7 @@ from bot.model import (
     Message,
     Operator,
     OperatorType,
+    Rule,
     Scope,
     Servicer,
     ServiceState,
@@ -38,10 +40,10 @@ from bot.model import (
     SyncPage,
     Via,
 )
-from bot.ports import MessageHandler, TapHandler
+from bot.ports import MessageHandler, Order, Sending, TapHandler
 from bot.registry import Command, Registry
-from bot.rules import RuleBook
 from bot.sessions import Session, customer_wrote, finish, open_handoff, servicer_wrote
+from bot.settings import Settings
 from bot.teams import Teams
 from bot.transfer import Transfers
 from bot.wecom.errcodes import meaning_of
@@ -211,6 +213,13 @@ class Room:
         await self.ledger.change(key, lambda session: finish(session, operator, via, now, reason), now)
         self.kf.states[key] = StateReading(ServiceState.ENDED)
 
+    async def alert(self, handoff: Handoff, rule: Rule = Rule.CUSTOMER_WAITING, sends: int = 1) -> None:
+        """As if the group had been told so often, the last time just now."""
+        now, alerts = self.clock.time, Alerts(self.database)
+        for number in range(1, sends + 1):
+            sending = Sending(handoff, rule, now, number, now + 900)
+            assert await alerts.record([Order(handoff, now + 9999, {}, (), [sending])], now) == [sending]
+
     async def row(self, number: int) -> dict[str, Any]:
         """One row of the command log."""
         sql = "SELECT command, outcome, incident, text, userid, seconds FROM commands WHERE id=?"
@@ -263,7 +272,7 @@ async def a_room(
         desk,
         transfers,
         bulk,
-        attention=Attention(Alerts(database), chats, clock, lambda account: RuleBook({})),
+        attention=Attention(Alerts(database), chats, clock, Books(Settings())),
         teams=teams,
         paired=groups,
     )

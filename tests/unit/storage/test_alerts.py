@@ -203,6 +203,13 @@ async def test_the_time_to_look_again_is_kept_unless_younger_news_set_another(
     assert await due(alerts, NOW + 7000) == [handoff.id]
 
 
+async def test_so_do_words_that_leave_everything_else_as_it_was(alerts: Alerts, begin: Begin, ledger: Ledger) -> None:
+    handoff = await begin()
+    await changed(ledger, ANN, lambda session: customer_wrote(session, NOW + 200, "？", NOW + 200))
+    await alerts.record([order(handoff, watch_at=NOW + 90_000)], NOW + 400)
+    assert await due(alerts, NOW + 500) == [handoff.id]
+
+
 async def test_never_is_a_time_too(alerts: Alerts, begin: Begin) -> None:
     handoff = await begin()
     await alerts.record([order(handoff, sending(handoff, next_at=inf), watch_at=inf)], NOW + 400)
@@ -323,7 +330,7 @@ async def test_it_says_in_which_chat_a_command_was_answered(
     assert await alerts.close([handoff.id]) == [Closed(handoff.id, asked_in)]
 
 
-LATE_ORDERS = {
+LATE_ORDERS: dict[str, dict[str, Any]] = {
     "cleared": {"cleared": [WAITING]},
     "moved": {"next_at": {WAITING: NOW + 90_000}},
 }
