@@ -7,8 +7,10 @@ acted upon (`wecom`, `channels`) and settled (`handoffs`). A handoff gets its en
 whoever asks for an end goes through `handoffs.end`.
 
     values      model  errors  states  sessions (follow one session)  ending (what an end is made of)
+                phrases (what customers' words ask of us)
     contracts   ports
-    domain      handoffs  attempt (one run through an end)  closing (the goodbye)  locate
+    domain      handoffs  attempt (one run through an end)  codes (messages by single-use codes:)  greeting
+                closing (the goodbye)  leaving (ends asked for in the chat)  locate
                 targets (whom a command means)  registry  parsing  wording  replies
     flows       dispatch (group)  kf_sync  checks (state reads)  aftermath (what follows a page)  names
     adapters    wecom/  channels/  http  window  and, beside this package, storage/

@@ -1,4 +1,5 @@
-"""What follows a page of the message stream, after it is on record: goodbyes, state reads, names, servicers.
+"""What follows a page of the message stream, after it is on record: ends that customers ask for, greetings, goodbyes,
+state reads, names, servicers.
 
 None of it may hold up the next page, and all of it can be done again: what must not get lost stands in the ledger.
 """
@@ -13,6 +14,8 @@ from math import inf
 from bot.checks import Checks
 from bot.closing import ClosingMessages
 from bot.errors import KfbotError
+from bot.greeting import Greetings
+from bot.leaving import Leaving
 from bot.model import KfItem
 from bot.names import Names
 from bot.ports import Clock, Committed, People
@@ -22,9 +25,19 @@ log = logging.getLogger("kfbot.aftermath")
 
 
 class Aftermath:
-    def __init__(self, people: People, clock: Clock, closings: ClosingMessages, checks: Checks, names: Names) -> None:
+    def __init__(
+        self,
+        people: People,
+        clock: Clock,
+        leaving: Leaving,
+        greetings: Greetings,
+        closings: ClosingMessages,
+        checks: Checks,
+        names: Names,
+    ) -> None:
         self._people, self._clock = people, clock
-        self._closings, self._checks, self._names = closings, checks, names
+        self._leaving, self._greetings, self._closings = leaving, greetings, closings
+        self._checks, self._names = checks, names
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_committed: Callable[[Committed], None] = lambda committed: None
         """Told first of what is on record."""
@@ -32,6 +45,10 @@ class Aftermath:
     async def follow(self, committed: Committed) -> None:
         """Start what the page asks for, and return."""
         self.on_committed(committed)
+        if any(session.end_asked_at is not None for session in committed.sessions):
+            self._spawn(self._leaving.end_all)
+        if any(session.greetings for session in committed.sessions):
+            self._spawn(self._greetings.send_all)
         if any(session.closings for session in committed.sessions):
             self._spawn(self._closings.send_all)
         soon = self._clock.now() + RECHECK
@@ -57,7 +74,8 @@ class Aftermath:
             if userid:
                 await self._people.servicer_changed(item.open_kfid, userid, receiving, suspended, self._clock.now())
         elif item.event_type == "msg_send_fail":
-            await self._closings.not_delivered(str(event.get("fail_msgid") or ""), event.get("fail_type"))
+            for messages in (self._greetings, self._closings):
+                await messages.not_delivered(str(event.get("fail_msgid") or ""), event.get("fail_type"))
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.create_task(self._guard(work))

@@ -9,6 +9,7 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiolimiter import AsyncLimiter
@@ -28,10 +29,16 @@ from bot.discovery import discover
 from bot.dispatch import Access, Dispatch
 from bot.ending import EndResult, Outcome
 from bot.errors import ChannelError, KfbotError, SettingsError, StorageError, WeComError
+from bot.feed import LiveFeed
+from bot.http import CONNECTIONS, Http
 from bot.kf_sync import KfSync
+from bot.leaving import Leaving
 from bot.locate import locate
 from bot.model import CardTap, Scope, Via
 from bot.names import Names
+from bot.outbox import Webhooks
+from bot.parked import Parked
+from bot.phrases import EndPhrases
 from bot.ports import Committed, PendingEnding
 from bot.registry import Command, Registry, Role
 from bot.replies import end_result_later
@@ -42,7 +49,11 @@ from bot.settings import Settings
 from bot.taps import Rights, Taps
 from bot.teams import Teams
 from bot.transfer import Transfers
+from bot.web.gates import gates
+from bot.web.site import Site
+from bot.web.sockets import Sockets
 from bot.wecom.crypto import CallbackCrypto
+from bot.wecom.protocol import parse_page
 from bot.window import Window
 from storage.retention import Retention
 
@@ -53,6 +64,7 @@ STATE_READS = (600, 60.0)  # of 10,000 a minute that WeCom grants a corp
 SETTLE_EVERY = 2.0
 ACCOUNTS_EVERY = 300.0
 PRUNE_EVERY = 600.0
+SWEEP_EVERY = 60.0
 ALARMS_EVERY = 5.0
 DRAIN = 8.0  # seconds that work under way may take at stop
 
@@ -67,7 +79,10 @@ class App:
         self.checks = Checks(core.ledger, core.clock, core.handoffs.read_state, reads.acquire)
         self.names = Names(core.kf, core.people, core.clock)
         core.handoffs.on_open = self._opened
-        self.aftermath = Aftermath(core.people, core.clock, core.closings, self.checks, self.names)
+        self.leaving = Leaving(core.handoffs, core.ledger, core.clock, self._catch_up, self._customer_left)
+        self.aftermath = Aftermath(
+            core.people, core.clock, self.leaving, core.greetings, core.closings, self.checks, self.names
+        )
         self.sync = KfSync(
             core.kf,
             core.sync_store,
@@ -76,6 +91,7 @@ class App:
             token_less.turn,
             unannounced=self._unannounced,
             keep_text=core.ledger.keep_text,
+            phrases=EndPhrases(settings.customer.end_phrases),
             observe=core.metrics.observe_sync,
         )
         self.channel = _channel(core, self._alarm)
@@ -91,14 +107,31 @@ class App:
         self._names: dict[str, str] = {}
         self._hooks = server.Hooks(self._wake, self._accounts_changed, self.readiness)
         callback = server.CallbackRoute(_crypto(settings), self._hooks, core.clock, core.metrics)
-        self._runner = server.runner(server.build(callback, self._hooks, core.metrics))
+        self.site = Site(core, self._name_of, self.alerting.watch.wake)
+        self.live = LiveFeed(core.feed)
+        core.database.on_write = self.live.wake
+        pass_by = gates(core.tokens, settings.wecom.corp_id, self.site.service.scope)
+        host = urlsplit(settings.server.public_url).netloc
+        self.sockets = Sockets(self.live, pass_by, core.say, core.metrics.observe_socket, host)
+        self.outside = Http(connections_per_host=CONNECTIONS, public_only=not settings.webhooks_allow_private)
+        self.webhooks = Webhooks(
+            core.outbox, self.outside.post, core.clock, settings.webhooks, observe=core.metrics.observe_webhook
+        )
+        self.live.listeners.append(self.webhooks.heard)
+        self.dispatch.parked = Parked(
+            core.outbox, core.sync_store, self.webhooks, self.sync, core.clock, parse_page
+        )
+        parts = [self.site.add_to, self.sockets.add_to]
+        self._runner = server.runner(server.build(callback, self._hooks, core.metrics, parts))
         self.scheduler = Scheduler(self._jobs(), core.metrics.observe_job)
 
     # -- life
 
     async def start(self) -> None:
         await self.core.open()
-        await self.core.ledger.recover_closings()
+        await self.core.ledger.recover_codes()
+        await self.live.open()
+        await self.webhooks.open()
         await self.dispatch.start()
         host, port = self.core.settings.server.host, self.core.settings.server.port
         await self._runner.setup()
@@ -110,6 +143,8 @@ class App:
         self.scheduler.start()
         self._spawn("watch", self.alerting.watch.run)
         self._spawn("rules", self.alerting.take_up)
+        self._spawn("live events", self.live.run)
+        self._spawn("webhooks", self.webhooks.run)
         self._spawn("checks", self.checks.run)
         self._spawn("names", self.names.run)
         self._spawn("settle", self._settle)
@@ -138,7 +173,10 @@ class App:
                 if self.lifeline is not None:
                     await self.lifeline.stop()
                 await self.aftermath.stop()
+                await self.core.greetings.stop()
                 await self.core.handoffs.drain(DRAIN)
+        await self.webhooks.stop(DRAIN / 4)
+        await self.outside.close()
         await self.core.close()
 
     async def run(self) -> None:
@@ -192,6 +230,10 @@ class App:
         for key, why in (("token", self._token_problem()), ("channel", self._group_problem())):
             if why:
                 found.append(say(f"problem.{key}", why=why))
+        for host, why in self.webhooks.down():
+            found.append(say("problem.webhook", host=say.plain(host), why=say.plain(why, 120)))
+        if dead := await self.core.outbox.count_dead(scope):
+            found.append(say("problem.parked", count=dead))
         for account in await self.core.sync_store.accounts():
             if account.error and account.open_kfid in scope:
                 name = say.plain(account.name or account.open_kfid)
@@ -237,6 +279,17 @@ class App:
         if not committed.fresh:  # an account's history has been read to its end
             self._spawn("live", self.alerting.learn)
 
+    async def _catch_up(self, open_kfid: str, patience: float, *, sure: bool = False) -> bool:
+        return await self.sync.catch_up(open_kfid, patience, sure=sure)
+
+    async def _customer_left(self, result: EndResult) -> None:
+        """What came of an end that a customer asked for in the chat. That it has ended is the watch's last word."""
+        if result.outcome is Outcome.ENDED:
+            self.alerting.watch.wake()
+        watched = await self.core.attention.watched(result.handoff.id) if result.handoff else None
+        if result.outcome is Outcome.FAILED and watched is not None:
+            await self.alerting.speaker.refused(watched, result, "chat.refused")
+
     def _name_of(self, open_kfid: str) -> str:
         return self._names.get(open_kfid) or open_kfid
 
@@ -254,11 +307,13 @@ class App:
         return [
             Job("poll", self.core.settings.kf.poll, self._poll),
             Job("settle", SETTLE_EVERY, self._settle),
+            Job("leaving", SETTLE_EVERY, self.leaving.end_all),
             Job("accounts", ACCOUNTS_EVERY, self._refresh_accounts),
             Job("watch", self.core.settings.watch.tick, self.alerting.watch.tick, exact=True),
             Job("alarms", min(self.core.settings.watch.tick, ALARMS_EVERY), self.alerting.alarms.look),
             Job("reconcile", QUIET_EVERY, self.checks.look_after_quiet_ones),
             Job("retention", PRUNE_EVERY, self._prune),
+            Job("sockets", SWEEP_EVERY, self.sockets.sweep),
             Job(
                 "report",
                 min(self.core.settings.watch.tick, report.EVERY),
@@ -278,6 +333,7 @@ class App:
     async def _settle(self) -> None:
         await self.core.handoffs.settle_pending(self._tell)
         await self.core.closings.send_all()
+        await self.core.greetings.send_all()
 
     async def _refresh_accounts(self) -> None:
         """Which accounts to watch, with their names and servicers. What WeCom does not say now, it said before."""

@@ -46,6 +46,21 @@ def _json_option(verb: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(verb)
 
 
+def _not_blank(_: click.Context, __: click.Parameter, text: str) -> str:
+    if not text.strip():
+        raise click.BadParameter("is empty")
+    return text.strip()
+
+
+def _ttl(_: click.Context, __: click.Parameter, text: str) -> float:
+    from bot.parsing import DAY, parse_duration
+
+    try:
+        return parse_duration(text, 30 * DAY)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong)) from None
+
+
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @_optional_settings(f"The settings file.  [default: {DEFAULT}]")
 @click.pass_context
@@ -143,6 +158,55 @@ def status(path: Path, as_json: bool) -> None:
     from bot.status_script import run_status
 
     raise SystemExit(asyncio.run(run_status(settings, as_json)))
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(["handoffs", "events"]), default="handoffs")
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True, help="CSV or JSON lines."
+)
+@click.option("--since", metavar="DAY", help="From this day on (2026-11-01), or from this time (RFC 3339).")
+@click.option("--until", metavar="DAY", help="To this day, all of it, or to before this time.")
+@click.option("--kf", "accounts", metavar="wk…", multiple=True, help="Only this kf account; may be given again.")
+@click.option("--output", type=click.Path(path_type=Path), help="A file instead of stdout; there once it is complete.")
+@click.option("--bom/--no-bom", default=None, help="The mark by which Excel knows UTF-8.  [default: in CSV files]")
+@_settings_option
+def export(
+    what: str,
+    form: str,
+    since: str | None,
+    until: str | None,
+    accounts: tuple[str, ...],
+    output: Path | None,
+    bom: bool | None,
+    path: Path,
+) -> None:
+    """Handoffs by when they were requested, or their events by when they happened, for spreadsheets and scripts.
+
+    Days are those of `timezone` in the settings. The bot may be running or not.
+    """
+    settings = _load(path)
+    import asyncio
+
+    from bot.export_script import ExportScript
+
+    script = ExportScript(settings, what, form, since, until, accounts, output, bom)
+    raise SystemExit(asyncio.run(script.run()))
+
+
+@cli.command()
+@click.option("--user", "userid", required=True, callback=_not_blank, help="Userid of the member it stands for.")
+@click.option("--role", type=click.Choice(["agent", "admin"]), default="agent", show_default=True, help="What it may.")
+@click.option("--ttl", default="8h", show_default=True, callback=_ttl, help="How long it is good, at most 30d.")
+@_settings_option
+def token(userid: str, role: str, ttl: float, path: Path) -> None:
+    """Print an agent token for the API and the console; whoever has it is that member."""
+    settings = _load(path)
+    import asyncio
+
+    from bot.token_script import agent_token
+
+    click.echo(asyncio.run(agent_token(settings, userid, role, ttl)))
 
 
 def _load(path: Path, *, for_run: bool = False) -> Settings:

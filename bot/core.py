@@ -7,13 +7,16 @@ import time
 from bot.attention import Attention
 from bot.books import Books
 from bot.closing import ClosingMessages
+from bot.dispatch import Access
+from bot.greeting import Greetings
 from bot.handoffs import Handoffs
 from bot.http import Http
 from bot.metrics import Metrics
-from bot.model import Handoff, OperatorType
+from bot.model import Handoff, OperatorType, ServiceState
 from bot.ports import Clock
 from bot.rules import Policy
 from bot.settings import Settings
+from bot.tokens import Tokens, signing_key
 from bot.upstream import Upstream
 from bot.wecom.client import KfClient
 from bot.wecom.errcodes import meaning_of
@@ -21,7 +24,9 @@ from bot.wording import Words
 from storage.alerts import Alerts
 from storage.chats import Chats
 from storage.database import Database
+from storage.feed import Feed
 from storage.ledger import Ledger
+from storage.outbox import Outbox
 from storage.people import People
 from storage.stats import Stats
 from storage.sync_store import SyncStore
@@ -52,20 +57,31 @@ class Core:
         )
         self.database = Database(settings.storage.path)
         keep = settings.storage.keep_text
-        self.ledger = Ledger(self.database, wecom.corp_id, keep, self.books.earliest)
-        self.sync_store = SyncStore(self.database, wecom.corp_id, keep, self.books.earliest)
+        always = settings.customer.tell_group == "always"
+        self.ledger = Ledger(self.database, wecom.corp_id, keep, self.books.earliest, tell_ends=always)
+        self.sync_store = SyncStore(self.database, wecom.corp_id, keep, self.books.earliest, tell_ends=always)
         self.people, self.chats = People(self.database), Chats(self.database)
         self.alerts, self.stats = Alerts(self.database), Stats(self.database)
+        self.feed, self.outbox = Feed(self.database), Outbox(self.database)
+        self.access = Access(frozenset(settings.roles.admins), frozenset(settings.roles.agents))
+        self.tokens = Tokens(b"", self.clock, self.access.role)
         self.attention = Attention(self.alerts, self.chats, self.clock, self.books, settings.watch.snooze)
-        self.closings = ClosingMessages(self.kf, self.ledger, self.clock, self._closing_text)
+        customer = settings.customer
+        self.greetings = Greetings(self.kf, self.ledger, self.clock, self._greeting_text, customer.phrase)
+        self.closings = ClosingMessages(self.kf, self.ledger, self.clock, self._closing_text, rating=customer.rating)
         self.handoffs = Handoffs(self.kf, self.ledger, self.clock, self.closings)
 
     async def open(self) -> None:
         await self.database.open()
+        self.tokens.use(await signing_key(self.chats))
 
     async def close(self) -> None:
         await self.http.close()
         await self.database.close()
+
+    def _greeting_text(self, state: ServiceState) -> str:
+        customer = self.settings.customer
+        return customer.queued if state is ServiceState.QUEUED else customer.greeting
 
     def _closing_text(self, handoff: Handoff) -> str:
         closing = self.settings.customer.closing

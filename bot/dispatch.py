@@ -17,7 +17,7 @@ from bot.handoffs import Handoffs
 from bot.model import CardTap, GroupMessage, Operator, OperatorType, Scope, SessionKey
 from bot.parsing import CommandLine, parse_command
 from bot.ports import TAP, Chats, Clock, GroupChannel, Ledger, LostCommand, People
-from bot.registry import Command, Context, Desk, Parameter, Registry, Reporter, Rest, Role, Target, unknown
+from bot.registry import Command, Context, Desk, Parameter, Parked, Registry, Reporter, Rest, Role, Target, unknown
 from bot.targets import Targets
 from bot.teams import Teams
 from bot.transfer import Transfers
@@ -86,6 +86,7 @@ class Dispatch:
     paired: set[str] = field(default_factory=set)
     locate: Callable[[str, Scope], Awaitable[list[SessionKey]]] | None = None
     report: Reporter | None = None
+    parked: Parked | None = None
     _lost: list[LostCommand] = field(default_factory=list)
 
     async def start(self) -> None:
@@ -161,6 +162,7 @@ class Dispatch:
             self.attention,
             scope=scope,
             report=self.report,
+            parked=self.parked,
         )  # fmt: skip
         found = self._find(line)
         self._admit(message, found, role)

@@ -107,5 +107,43 @@ class CardRefused(ChannelError):
     """This chat does not take cards; send markdown instead."""
 
 
+class Unauthenticated(KfbotError):
+    """No token, or none that is valid here and now."""
+
+
+class Forbidden(KfbotError):
+    """Known, but not allowed to do this."""
+
+
+class NotFound(KfbotError):
+    """There is no such thing, or none that the asker may know of."""
+
+
+class BadRequest(KfbotError):
+    """The request cannot be understood."""
+
+
+class TooManyRequests(KfbotError):
+    """Too many requests.
+
+    `retry_after`: seconds until the next one is worth a try.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__()
+
+
+class HandoffNotActive(KfbotError):
+    """The handoff has been ended by somebody else, or is not with a human."""
+
+
+class HandoffUnsettled(KfbotError):
+    """WeCom refused, or did not answer.
+
+    The message says what that means; it is told to the caller as it stands.
+    """
+
+
 class StorageError(KfbotError):
     """The database cannot be used."""

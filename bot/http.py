@@ -1,4 +1,5 @@
-"""The one outgoing session of the process: JSON in and out, a time limit on every call, nothing secret in any failure.
+"""The outgoing sessions of the process, one for WeCom and one for webhooks: a time limit on every call, nothing secret
+in any failure.
 
 Tokens, secrets and webhook keys travel in query strings. aiohttp puts whole URLs into its exceptions, so its words are
 never passed on: every failure is told again in words chosen here, and raised with no cause and no context.
@@ -7,11 +8,13 @@ never passed on: every failure is told again in words chosen here, and raised wi
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
 from aiohttp import (
+    AddrInfoType,
     ClientConnectorError,
     ClientError,
     ClientSession,
@@ -24,6 +27,7 @@ from aiohttp import (
 )
 from yarl import URL
 
+from bot.addresses import is_public
 from bot.errors import WeComUnavailable
 
 CALL_SECONDS = 5.0
@@ -33,15 +37,19 @@ CONNECTIONS_PER_HOST = 16  # WeCom answers 45033 to too many calls at once; wait
 # Idle connections are closed by us before the server does it. A POST written to a connection that the server has just
 # closed fails with an unknown outcome, and aiohttp repeats only GET by itself.
 KEEP_ALIVE_SECONDS = 15.0
+STRANGER_BYTES = 1 << 16  # of an answer; a longer one costs its connection, and is not read on
 
 _NOT_SENT = (ClientConnectorError, ConnectionTimeoutError, InvalidURL)
 
 
 class Http:
-    """Owns the session: opened in the running loop by the first call, closed once by `close` or `async with`."""
+    """Owns the session: opened in the running loop by the first call, closed once by `close` or `async with`.
 
-    def __init__(self, *, connections_per_host: int = CONNECTIONS_PER_HOST) -> None:
-        self._connections_per_host = connections_per_host
+    `public_only`: connect to no address inside the own network, whatever name leads there.
+    """
+
+    def __init__(self, *, connections_per_host: int = CONNECTIONS_PER_HOST, public_only: bool = False) -> None:
+        self._connections_per_host, self._public_only = connections_per_host, public_only
         self._session: ClientSession | None = None
         self._closed = False
 
@@ -102,6 +110,11 @@ class Http:
         status, answer, _ = await self._exchange(method, url, query, data, headers, seconds, endpoint or _path(url))
         return status, answer
 
+    async def post(self, url: str, data: bytes, headers: Mapping[str, str], seconds: float, endpoint: str) -> int:
+        """The status alone, for strangers: no more than the beginning of what they answer is read. Raises likewise."""
+        status, _, _ = await self._exchange("POST", url, None, data, headers, seconds, endpoint, STRANGER_BYTES)
+        return status
+
     async def server_time(self, url: str, seconds: float = CALL_SECONDS) -> float | None:
         """The server's own clock, in whole seconds since the epoch; None where it does not tell. Raises like `request`.
 
@@ -122,6 +135,7 @@ class Http:
         headers: Mapping[str, str] | None,
         seconds: float,
         endpoint: str,
+        most: int = -1,
     ) -> tuple[int, bytes, Mapping[str, str]]:
         timeout = ClientTimeout(total=seconds, connect=min(CONNECT_SECONDS, seconds * 0.75))
         session = self._open(endpoint)
@@ -129,7 +143,8 @@ class Http:
             async with session.request(
                 method, url, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
-                return response.status, await response.read(), response.headers
+                answer = await response.read() if most < 0 else await response.content.read(most)
+                return response.status, answer, response.headers
         except (ClientError, TimeoutError, OSError, ValueError) as error:
             failure = WeComUnavailable(endpoint, _why(error, seconds), sent=not isinstance(error, _NOT_SENT))
         # Outside the except clause: a context would keep aiohttp's exception, and with it the URL, reachable.
@@ -149,11 +164,20 @@ class Http:
                     limit=CONNECTIONS,
                     limit_per_host=self._connections_per_host,
                     keepalive_timeout=KEEP_ALIVE_SECONDS,
+                    socket_factory=_public_socket if self._public_only else None,
                 ),
                 timeout=ClientTimeout(total=2 * CALL_SECONDS, connect=CONNECT_SECONDS),
                 cookie_jar=DummyCookieJar(),
             )
         return self._session
+
+
+def _public_socket(resolved: AddrInfoType) -> socket.socket:
+    """Asked for the very address that is connected to next: no name can change its mind in between."""
+    family, kind, protocol, _, address = resolved
+    if not is_public(str(address[0])):
+        raise OSError("a private address is refused; see webhooks_allow_private")
+    return socket.socket(family, kind, protocol)
 
 
 def encode(body: Any) -> bytes:

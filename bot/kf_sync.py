@@ -12,11 +12,13 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from math import inf
+from typing import Any
 
 from bot import sessions
 from bot.errors import KfbotError, RateLimited, StorageError, SyncTokenExpired, WeComError
 from bot.model import KfItem, SyncPage
-from bot.ports import AccountState, Clock, Committed, KfApi, SyncStore
+from bot.phrases import NO_PHRASES, EndPhrases
+from bot.ports import AccountState, Clock, Committed, Decide, KfApi, ParkedItem, SyncStore
 from bot.sessions import CUSTOMER, EVENT, SERVICER, Session
 from bot.states import SESSION_LIFETIME
 
@@ -36,6 +38,7 @@ ANNOUNCED = (CUSTOMER, EVENT, SERVICER)  # origins of items that WeCom sends a c
 # What follows a page, given what it brought; runs in the account's own loop, so it must not wait long.
 Follow = Callable[[Committed], Awaitable[None]]
 TokenLess = Callable[[], Awaitable[None]]
+Parse = Callable[[dict[str, Any], str], SyncPage]
 
 
 @dataclass(slots=True)
@@ -81,6 +84,7 @@ class KfSync:
         token_less_turn: TokenLess,
         *,
         keep_text: bool,
+        phrases: EndPhrases = NO_PHRASES,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         observe: Callable[[str, int], None] = lambda what, count: None,
         unannounced: Callable[[str, int], None] = lambda open_kfid, count: None,
@@ -92,7 +96,8 @@ class KfSync:
         """
         self._kf, self._store, self._clock = kf, store, clock
         self._follow, self._token_less_turn = follow, token_less_turn
-        self._keep_text, self._sleep, self._observe = keep_text, sleep, observe
+        self._keep_text, self._phrases = keep_text, phrases
+        self._sleep, self._observe = sleep, observe
         self._unannounced, self._since = unannounced, clock.now()
         self._lines: dict[str, _Line] = {}
         self._closed = False
@@ -260,6 +265,9 @@ class KfSync:
         committed = await self._commit(account, page)
         if line.called == line.answered:
             line.overdue += self._overdue(account, committed.fresh, line.asked_at - IN_FLIGHT)
+        await self._hand_on(committed)
+
+    async def _hand_on(self, committed: Committed) -> None:
         try:
             await self._follow(committed)
         except WeComError as passing:
@@ -270,11 +278,35 @@ class KfSync:
         since = max(self._since, account.live_from or 0.0)
         return sum(item.origin in ANNOUNCED and since <= item.send_time <= before for item in fresh)
 
+    async def reread(self, parked: Iterable[ParkedItem], parse: Parse) -> tuple[int, int]:
+        """Try again what could not be read when it came. Returns how many items were read, and how many were not.
+
+        What is so old that its session has expired is history by now.
+        """
+        read = unread = 0
+        for item in parked:
+            page, now = parse({"msg_list": [item.raw]}, item.open_kfid), self._clock.now()
+            if page.broken or not page.items:
+                unread += 1
+                continue
+            committed = await self._store.unpark(item, page, self._decide(now - SESSION_LIFETIME, now), now)
+            if committed is not None:
+                read += 1
+                await self._hand_on(committed)
+        return read, unread
+
     async def _commit(self, account: AccountState, page: SyncPage) -> Committed:
         now = self._clock.now()
         # Once the history has been read to its end, whatever comes is news, however our clock stands to WeCom's.
         live_from = account.live_from if account.cold and account.live_from is not None else 0.0
+        committed = await self._store.commit(account.open_kfid, page, self._decide(live_from, now), now)
+        self._observe("items", len(committed.fresh))
+        if committed.parked:
+            log.error("items parked | account=%s count=%d", account.open_kfid, committed.parked)
+            self._observe("parked", committed.parked)
+        return committed
 
+    def _decide(self, live_from: float, now: float) -> Decide:
         def decide(loaded: dict[str, Session], items: list[KfItem]) -> None:
             for item in items:
                 session = loaded.get(item.external_userid)
@@ -283,14 +315,9 @@ class KfSync:
                 if item.send_time < live_from:
                     sessions.remember(session, item)
                 else:
-                    sessions.follow(session, item, now, keep_text=self._keep_text)
+                    sessions.follow(session, item, now, keep_text=self._keep_text, phrases=self._phrases)
 
-        committed = await self._store.commit(account.open_kfid, page, decide, now)
-        self._observe("items", len(committed.fresh))
-        if committed.parked:
-            log.error("items parked | account=%s count=%d", account.open_kfid, committed.parked)
-            self._observe("parked", committed.parked)
-        return committed
+        return decide
 
     async def _finish_history(self, open_kfid: str) -> None:
         now = self._clock.now()

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from bot.model import KfItem, SessionKey
+from bot.phrases import rating
 from bot.sessions import CUSTOMER
 
 KEPT = 20_000
@@ -21,7 +22,7 @@ class LastWords:
 
     def note(self, items: Iterable[KfItem]) -> None:
         for item in items:
-            if self._keep and item.origin == CUSTOMER and item.text:
+            if self._keep and item.origin == CUSTOMER and item.text and not rating(item):
                 self._note(SessionKey(item.open_kfid, item.external_userid), item.send_time, item.text)
 
     def of(self, key: SessionKey) -> str:

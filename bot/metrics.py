@@ -25,6 +25,17 @@ class Metrics:
         self.channel = Counter("kfbot_channel", "Events of the group channel", ["event"], registry=self.registry)
         self.jobs = Counter("kfbot_job_runs", "Scheduled jobs by outcome", ["job", "outcome"], registry=self.registry)
         self.alerts = Counter("kfbot_alerts", "Alerts sent, by rule and way", ["rule", "way"], registry=self.registry)
+        self.webhooks = Counter(
+            "kfbot_webhook_tries", "Tries to deliver events to webhooks", ["outcome"], registry=self.registry
+        )
+        self.sockets = Gauge("kfbot_sockets", "Open WebSockets", ["door"], registry=self.registry)
+        self.live = Counter("kfbot_live_events_sent", "Live events, once per socket", ["door"], registry=self.registry)
+        self.dropped = Counter(
+            "kfbot_sockets_dropped", "WebSockets turned away or given up", ["door", "why"], registry=self.registry
+        )
+        self.api = Histogram(
+            "kfbot_api_seconds", "Requests to the API", ["route", "status"], buckets=SECONDS, registry=self.registry
+        )
         self.open = Gauge("kfbot_open_handoffs", "Open handoffs", ["status"], registry=self.registry)
         self.ready = Gauge("kfbot_ready", "1 when /readyz says so", registry=self.registry)
 
@@ -42,6 +53,22 @@ class Metrics:
 
     def observe_alert(self, rule: str, way: str) -> None:
         self.alerts.labels(rule, way).inc()
+
+    def observe_webhook(self, outcome: str) -> None:
+        """`outcome`: accepted, failed, dead."""
+        self.webhooks.labels(outcome).inc()
+
+    def observe_socket(self, door: str, what: str, count: int = 1) -> None:
+        """`what`: opened, closed, sent, or why it is given up."""
+        if what in ("opened", "closed"):
+            self.sockets.labels(door).inc(count if what == "opened" else -count)
+        elif what == "sent":
+            self.live.labels(door).inc(count)
+        else:
+            self.dropped.labels(door, what).inc(count)
+
+    def observe_api(self, route: str, status: int, seconds: float) -> None:
+        self.api.labels(route, str(status)).observe(seconds)
 
     def observe_job(self, job: str, outcome: str) -> None:
         self.jobs.labels(job, outcome).inc()

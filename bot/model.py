@@ -64,6 +64,7 @@ class EventType(StrEnum):
     ENDING = "ENDING"
     END_FAILED = "END_FAILED"
     COMPLETED = "COMPLETED"
+    GREETING = "GREETING"  # how the text of the beginning went; data: outcome, errcode, and the state it was for
     CLOSING = "CLOSING"
     RATED = "RATED"  # data: {"score": "good" | "middling" | "bad"}
 

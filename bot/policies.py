@@ -59,9 +59,14 @@ class Policies:
             self._rests.pop(handoff.id, None)
 
     def _wanted(self, session: Session) -> bool:
-        """With all that is on record at the last moment: nobody has written against it."""
+        """With all that is on record at the last moment: nobody has written against it.
+
+        Nor where the customer has asked for the end: that is the customer's own.
+        """
         handoff, now = session.handoff, self._clock.now()
-        return handoff is not None and automatic_end(handoff, self._books(session.open_kfid), now) <= now
+        if handoff is None or session.end_asked_at is not None:
+            return False
+        return automatic_end(handoff, self._books(session.open_kfid), now) <= now
 
     async def _rest(self, watched: Watched, result: EndResult) -> None:
         known = self._rests.pop(watched.handoff.id, None)

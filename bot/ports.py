@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from bot.export import Extract, Selection
 from bot.model import (
     Card,
     CardTap,
+    EventType,
     GroupMessage,
     Handoff,
     HandoffEvent,
@@ -127,10 +129,15 @@ class PendingEnding:
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class CodeMessage:
+    """A message about a handoff, by a single-use code that WeCom gave when the session came to the state `given_in`.
+
+    More than one of `attempts`: a process died while it was sending.
+    """
+
     handoff: Handoff
+    given_in: ServiceState
     code: str
-    state: str
     msgid: str
     expires_at: float
     attempts: int
@@ -189,11 +196,12 @@ class Questions(Protocol):
     async def count_open(self, kind: str = "") -> int: ...
     async def counts(self) -> list[AccountCounts]: ...
     async def history(self, key: SessionKey | None = None, limit: int = 10) -> list[Handoff]: ...
+    async def page(self, kind: str, open_kfid: str, before: int | None, limit: int) -> list[Handoff]: ...
     async def events(self, handoff_id: int) -> list[HandoffEvent]: ...
 
 
 class Ledger(Questions, Protocol):
-    """Sessions, handoffs, their append-only log, intentions to end, closing messages. See storage/ledger.py."""
+    """Sessions, handoffs, their append-only log, intentions to end, messages by codes. See storage/ledger.py."""
 
     keep_text: bool
 
@@ -226,23 +234,80 @@ class Ledger(Questions, Protocol):
     async def take_ending(self, ending_id: int, now: float, lease: float) -> bool: ...
     async def release_ending(self, ending_id: int, until: float, errcode: int) -> None: ...
     async def due_endings(self, now: float, limit: int = 100) -> list[PendingEnding]: ...
-    async def take_closing(self, handoff_id: int, now: float) -> Closing | None: ...
-    async def settle_closing(
+    async def asked_ends(self, limit: int = 100) -> list[SessionKey]: ...
+    async def take_code(self, handoff_id: int, given_in: ServiceState) -> CodeMessage | None: ...
+    async def settle_code(
         self,
         handoff: Handoff,
+        given_in: ServiceState,
         state: str,
         errcode: int,
         error: str,
         decide: Callable[[Session], None],
         now: float,
     ) -> None: ...
-    async def due_closings(self) -> list[int]: ...
-    async def recover_closings(self) -> None: ...
-    async def closing_state(self, handoff_id: int) -> str: ...
+    async def due_codes(self, *given_in: ServiceState) -> list[tuple[int, ServiceState]]: ...
+    async def recover_codes(self) -> None: ...
+    async def code_state(self, handoff_id: int, given_in: ServiceState) -> str: ...
+    async def place_in_queue(self, handoff: Handoff) -> int: ...
     async def due_checks(self, now: float, limit: int) -> list[SessionKey]: ...
     async def check_quiet(self, since: float, now: float, limit: int) -> int: ...
     async def check_unserved(self, since: float, alive: float, now: float, limit: int) -> int: ...
     async def next_check(self) -> float | None: ...
+
+
+class Feed(Protocol):
+    """The handoff log from its end. See storage/feed.py."""
+
+    async def after(self, event_id: int, limit: int) -> list[tuple[HandoffEvent, Handoff]]:
+        """Events with a greater id, in order, and each one's handoff as it stands now."""
+
+    async def last(self) -> int:
+        """The id of the last event ever appended, 0 before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event of the handoff log on its way to one webhook.
+
+    `key`: what the receiver knows it by, the same at every try. `attempts`: this one included.
+    """
+
+    id: int
+    key: str
+    webhook: str
+    attempts: int
+    event: HandoffEvent
+    handoff: Handoff
+
+
+@dataclass(frozen=True, slots=True)
+class DeadDelivery:
+    """One that was given up at `at`. `host`: the webhook as it may be shown."""
+
+    id: int
+    host: str
+    attempts: int
+    at: float
+    error: str
+    type: EventType
+    handoff: Handoff
+
+
+class Outbox(Protocol):
+    """Events on their way to webhooks, which are named by a stable id. See storage/outbox.py."""
+
+    async def open(self, webhooks: Mapping[str, tuple[str, Iterable[EventType]]], now: float) -> None: ...
+    async def collect(self, now: float) -> int: ...
+    async def due(self, now: float) -> list[str]: ...
+    async def take(self, webhook: str, now: float, lease: float) -> Delivery | None: ...
+    async def settle(
+        self, delivery: Delivery, state: str, now: float, error: str = "", next_at: float | None = None
+    ) -> None: ...
+    async def hurry(self, webhook: str, now: float) -> None: ...
+    async def dead(self, scope: Scope, limit: int) -> list[DeadDelivery]: ...
+    async def count_dead(self, scope: Scope) -> int: ...
+    async def revive(self, scope: Scope, number: int | None, now: float) -> tuple[int, int]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +355,17 @@ class Alerts(Protocol):
     async def watch_all(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class ParkedItem:
+    """An item of the message stream that could not be read: as it was received, since when, and why."""
+
+    open_kfid: str
+    msgid: str
+    at: float
+    raw: Any
+    why: str
+
+
 class SyncStore(Protocol):
     """Accounts, cursors, and every item once. See storage/sync_store.py."""
 
@@ -300,6 +376,9 @@ class SyncStore(Protocol):
     async def finish_history(self, open_kfid: str, since: float, now: float) -> int: ...
     async def lose_cursor(self, open_kfid: str) -> None: ...
     async def fail(self, open_kfid: str, error: str) -> None: ...
+    async def parked(self, scope: Scope, limit: int) -> list[ParkedItem]: ...
+    async def count_parked(self, scope: Scope) -> int: ...
+    async def unpark(self, item: ParkedItem, page: SyncPage, decide: Decide, now: float) -> Committed | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +438,7 @@ class Chats(Protocol):
     async def last_card(self, chat_id: str, about: str) -> str: ...
     async def recall(self, key: str) -> str: ...
     async def keep(self, facts: Iterable[tuple[str, str]]) -> None: ...
+    async def keep_first(self, key: str, value: str) -> str: ...
     async def claim_once(self, key: str, now: float) -> bool: ...
 
 
@@ -369,3 +449,10 @@ class Stats(Protocol):
     async def ratings(self, scope: Scope, since: float, until: float) -> dict[str, int]: ...
     async def open_now(self, scope: Scope) -> list[OpenRow]: ...
     async def accounts(self, scope: Scope) -> list[str]: ...
+
+
+class Records(Protocol):
+    """Handoffs and events to be exported. See storage/export.py."""
+
+    async def find(self, selection: Selection) -> Extract: ...
+    async def unknown(self, accounts: Iterable[str]) -> list[str]: ...

@@ -31,6 +31,8 @@ from bot.errors import CommandError, KfbotError
 from bot.handoffs import Handoffs
 from bot.model import GroupMessage, Handoff, Operator, Scope, SessionKey
 from bot.parsing import DAY, parse_duration
+from bot.ports import DeadDelivery as DeadDelivery
+from bot.ports import ParkedItem as ParkedItem
 from bot.ports import People, Questions
 from bot.ports import Reception as Reception
 from bot.transfer import TransferResult as TransferResult
@@ -94,6 +96,30 @@ class Reporter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came of a replay: dead deliveries on their way again, and those whose webhook the settings do not name;
+    items of the message stream that could be read now, and those that still cannot."""
+
+    sent: int
+    unnamed: int
+    read: int = 0
+    unread: int = 0
+
+
+class Parked(Protocol):
+    """What waits for a person, of accounts in the scope. Lists come with how many there are in all."""
+
+    async def deliveries(self, scope: Scope, limit: int) -> tuple[int, list[DeadDelivery]]:
+        """Events that a webhook has not accepted."""
+
+    async def items(self, scope: Scope, limit: int) -> tuple[int, list[ParkedItem]]:
+        """What WeCom told and nobody could read."""
+
+    async def replay(self, scope: Scope, number: int | None) -> Replayed:
+        """Send one delivery again; with None all of them, and try to read the items again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """All a command may use. `say` is the wording in the group's language; `now` the time the message came.
 
@@ -115,6 +141,7 @@ class Context:
     attention: Attention
     scope: Scope
     report: Reporter | None = None
+    parked: Parked | None = None
 
     def usable(self) -> list[Command]:
         """The commands that the asker may run, here."""

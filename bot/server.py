@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -109,7 +109,10 @@ def runner(app: web.Application) -> web.AppRunner:
     )
 
 
-def build(callback: CallbackRoute, hooks: Hooks, metrics: Metrics) -> web.Application:
+def build(
+    callback: CallbackRoute, hooks: Hooks, metrics: Metrics, parts: Iterable[Callable[[web.Application], None]] = ()
+) -> web.Application:
+    """`parts`: what else the server has to offer; each adds its own routes."""
     logging.getLogger("aiohttp.server").addFilter(_BRIEF)  # again and again the same one
     app = web.Application(client_max_size=MAX_BODY_BYTES)
 
@@ -134,6 +137,8 @@ def build(callback: CallbackRoute, hooks: Hooks, metrics: Metrics) -> web.Applic
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", show_metrics)
+    for add in parts:
+        add(app)
     return app
 
 

@@ -24,7 +24,8 @@ from bot.model import (
     StateReading,
     Via,
 )
-from bot.states import ENDING_CODE_LIFETIME, SESSION_LIFETIME, end_status, has_human
+from bot.phrases import NO_PHRASES, EndPhrases, rating
+from bot.states import ENDING_CODE_LIFETIME, REPLY_CODE_LIFETIME, SESSION_LIFETIME, end_status, has_human
 
 CUSTOMER, EVENT, SERVICER = 3, 4, 5  # `origin`
 RECHECK = 60.0  # seconds until a session whose end is under way is looked at again
@@ -34,6 +35,8 @@ FOLLOW_UP, FOLLOW_UPS_APART, FOLLOWED = 3.0, 15.0, 600.0
 SECOND = 1.0  # send_time has whole seconds, so evidence this close may be younger than what we know
 SKEW = 10.0  # seconds WeCom's clock and ours may differ: so close to an end, times do not tell what came first
 HOUR = 3600.0
+ASKED_LATELY = 120.0  # seconds after which an end phrase that has only now been read is old news
+ASKED_HOLDS = 600.0  # seconds it is tried to give the customer the end that was asked for
 
 UNSAVED = -1  # stands for the id of the handoff before it in the same transaction; storage puts the id in
 
@@ -62,6 +65,25 @@ class ClosingDraft:
 
 
 @dataclass(slots=True)
+class GreetingDraft:
+    """A text that may be sent once for this handoff and `state`, while the session is in it, with a single-use code."""
+
+    handoff: Handoff
+    state: ServiceState
+    code: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RatingDraft:
+    """What the customer thinks of a handoff, by its number. Of several taps the first counts."""
+
+    handoff_id: int
+    score: str
+    at: float
+
+
+@dataclass(slots=True)
 class Ending:
     """A recorded intention to end the open handoff, not settled yet. At most one per handoff.
 
@@ -84,7 +106,8 @@ class Session:
 
     `state_at`: when `state` was last learned. `ended_at`: when its last handoff ended, 0 for none. `check_at`: read the
     state from WeCom at or after this time. `version` grows with every change of state; whoever asked WeCom before a
-    change must not apply the answer after it.
+    change must not apply the answer after it. `end_asked_at`: the customer has asked for the end in the chat, and
+    nobody has acted upon it yet.
     """
 
     open_kfid: str
@@ -98,6 +121,7 @@ class Session:
     last_servicer_at: float = 0.0
     check_at: float | None = None
     version: int = 0
+    end_asked_at: float | None = None
     handoff: Handoff | None = None
     ending: Ending | None = None
     tenant_id: str = ""
@@ -106,6 +130,8 @@ class Session:
     handoffs: list[Handoff] = field(default_factory=list)
     drafts: list[EventDraft] = field(default_factory=list)
     closings: list[ClosingDraft] = field(default_factory=list)
+    greetings: list[GreetingDraft] = field(default_factory=list)
+    ratings: list[RatingDraft] = field(default_factory=list)
 
     @property
     def key(self) -> SessionKey:
@@ -123,10 +149,16 @@ class Session:
         self.drafts.append(EventDraft(handoff, type_, operator, at, data))
 
 
-def follow(session: Session, item: KfItem, now: float, *, keep_text: bool) -> None:
-    """Apply one live item of the message stream."""
+def follow(session: Session, item: KfItem, now: float, *, keep_text: bool, phrases: EndPhrases = NO_PHRASES) -> None:
+    """Apply one live item of the message stream. A tap on a rating is no word of the conversation."""
     if item.origin == CUSTOMER:
-        customer_wrote(session, float(item.send_time), item.text if keep_text else "", now)
+        if rated := rating(item):
+            session.ratings.append(RatingDraft(*rated, float(item.send_time)))
+            return
+        asks = phrases.meant_by(item)
+        customer_wrote(session, float(item.send_time), item.text if keep_text else "", now, goes_on=not asks)
+        if asks:
+            _ask_end(session, float(item.send_time), now)
     elif item.origin == SERVICER:
         servicer_wrote(session, float(item.send_time), item.servicer_userid or None, now)
     elif item.event_type == "session_status_change" and item.event is not None:
@@ -136,6 +168,8 @@ def follow(session: Session, item: KfItem, now: float, *, keep_text: bool) -> No
 def remember(session: Session, item: KfItem) -> None:
     """Apply one item from before the start: activity and the likely state, but no handoff and no effect."""
     at = float(item.send_time)
+    if rating(item):
+        return
     if item.origin == CUSTOMER:
         session.last_customer_at = max(session.last_customer_at, at)
     elif item.origin == SERVICER:
@@ -149,11 +183,13 @@ def remember(session: Session, item: KfItem) -> None:
         _clock(session, session.handoff, item.origin, at)
 
 
-def customer_wrote(session: Session, at: float, text: str, now: float) -> None:
+def customer_wrote(session: Session, at: float, text: str, now: float, *, goes_on: bool = True) -> None:
+    """`goes_on` False: the words ask for the end, and so do not overtake an end that is under way."""
     _lapse(session, at)
     youngest = at >= session.last_customer_at
     session.last_customer_at = max(session.last_customer_at, at)
-    _overtake(session, at)
+    if goes_on:
+        _overtake(session, at)
     handoff = session.handoff
     if handoff is None:
         # Console routing may have put this session straight into 2 or 3, and no event tells.
@@ -164,6 +200,12 @@ def customer_wrote(session: Session, at: float, text: str, now: float) -> None:
     if text and youngest:
         handoff.last_text = text
         session.touch(handoff, moved=False)
+
+
+def wants_end(session: Session, now: float) -> bool:
+    """The customer has asked for the end in the chat, not too long ago, and has not written on since."""
+    asked_at = session.end_asked_at
+    return asked_at is not None and session.last_customer_at <= asked_at + SKEW and now <= asked_at + ASKED_HOLDS
 
 
 def servicer_wrote(session: Session, at: float, servicer_userid: str | None, now: float) -> None:
@@ -187,6 +229,8 @@ def servicer_wrote(session: Session, at: float, servicer_userid: str | None, now
 def state_read(session: Session, reading: StateReading, at: float) -> None:
     """Apply what service_state/get said. The caller has made sure that `version` is still the one it asked with."""
     session.check_at = None
+    if not has_human(reading.state):
+        session.end_asked_at = None
     handoff = session.handoff
     if handoff is not None and is_over(handoff, reading.state):
         if session.ending is not None:
@@ -280,7 +324,7 @@ def finish(session: Session, operator: Operator, via: str, at: float, reason: st
         **({"reason": reason} if reason else {}),
         **data,
     )
-    session.handoff, session.ending = None, None
+    session.handoff, session.ending, session.end_asked_at = None, None, None
     session.last_handoff_id, session.ended_at = handoff.id or UNSAVED, at
     _set_state(session, ServiceState.ENDED, None, at)
     return handoff
@@ -294,9 +338,18 @@ def finish_elsewhere(session: Session, at: float) -> Handoff:
     return finish(session, Operator(OperatorType.AGENT, ""), Via.ELSEWHERE, at)
 
 
-def hand_over(session: Session, handoff: Handoff, servicer: str, operator: Operator, at: float, via: Via) -> None:
+def hand_over(
+    session: Session, handoff: Handoff, servicer: str, operator: Operator, at: float, via: Via, code: str = ""
+) -> None:
     """Somebody has given the session to a servicer by us, and WeCom agreed. Later news of the same adds nothing."""
     _accept(session, handoff, servicer, at, via, at, operator)
+    offer_greeting(session, ServiceState.HUMAN, code, at)
+
+
+def offer_greeting(session: Session, state: ServiceState, code: str | None, at: float) -> None:
+    """WeCom gave a code when the open handoff's session came to that state: the queue, or a human."""
+    if session.handoff is not None and code:
+        session.greetings.append(GreetingDraft(session.handoff, state, code, at + REPLY_CODE_LIFETIME))
 
 
 def _open_from_reading(session: Session, reading: StateReading, at: float) -> None:
@@ -326,12 +379,14 @@ def _status_changed(session: Session, event: dict[str, Any], at: float, now: flo
     elif change in (1, 2, 4):
         if _stale(session, at) and (session.handoff is None or session.servicer_userid != new):
             _check(session, now)
-        elif session.handoff is None:
+            return
+        if session.handoff is None:
             _open_on_word(session, new, at, Via.EVENT, now, reopened=change == 4)
         else:
             if change == 4:
                 _name_previous(session, session.handoff, at, now)
             _accept(session, session.handoff, new, at, Via.EVENT, now)
+        offer_greeting(session, ServiceState.HUMAN, _text(event, "msg_code"), at)
 
 
 def _name_previous(session: Session, handoff: Handoff, at: float, now: float) -> None:
@@ -416,6 +471,13 @@ def _expiry(session: Session, at: float) -> float:
 def _overtake(session: Session, at: float) -> None:
     if session.ending is not None and at + SKEW > session.ending.requested_at:
         session.ending.overtaken = True
+
+
+def _ask_end(session: Session, at: float, now: float) -> None:
+    """Just after an end it is the same wish once more, unless it stands in the stretch after that."""
+    again = at < session.ended_at + SKEW and (session.handoff is None or at <= session.handoff.requested_at)
+    if now <= at + ASKED_LATELY and not again:
+        session.end_asked_at = max(at, session.end_asked_at or 0.0)
 
 
 def _clock(session: Session, handoff: Handoff, origin: int, at: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -30,9 +31,14 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from bot.addresses import is_private_host
 from bot.hours import Hours, parse_holiday, parse_hours, parse_zone
+from bot.live import TYPES
+from bot.model import EventType
 from bot.parsing import parse_duration
+from bot.phrases import normal
 
+WEBHOOK_EVENTS = {f"handoff.{each.lower()}": each for each in TYPES}
 PREFIX = "KFBOT_"
 ENV_FILE = ".env"
 
@@ -353,14 +359,71 @@ class Closing(Section):
 
 class Customer(Section):
     end_phrases: Words = Field(default=["结束对话", "结束会话", "结束人工", "退出人工"])
+    greeting: str = "发送「{phrase}」可随时结束人工服务"
+    queued: str = "您正在排队，当前第 {place} 位。发送「{phrase}」可随时结束人工服务"
     closing: Closing = Closing()
     rating: bool = True
+    tell_group: Literal["alerted", "always"] = "alerted"
+
+    @field_validator("end_phrases")
+    @classmethod
+    def _words(cls, value: list[str]) -> list[str]:
+        for phrase in value:
+            if not normal(phrase):
+                raise ValueError(f"{phrase!r} has neither letter nor digit, so no message could equal it")
+        return value
+
+    @property
+    def phrase(self) -> str:
+        """The one that customers are told of; empty for none."""
+        return self.end_phrases[0] if self.end_phrases else ""
+
+
+def _webhook_url(value: str) -> str:
+    """As it was written: to some receivers a slash at the end is another path."""
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not re.search(r"\s", value)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("must be a whole address, like https://example.com/hook")
+    return value
 
 
 class OutgoingWebhook(Section):
-    url: HttpUrl
+    url: Annotated[str, AfterValidator(_webhook_url)]
     secret: SecretStr
     events: Words = Field(default_factory=list)
+
+    @field_validator("secret")
+    @classmethod
+    def _not_empty(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value():
+            raise ValueError("is empty; without it nobody can tell our events from forged ones")
+        return value
+
+    @field_validator("events")
+    @classmethod
+    def _known(cls, value: list[str]) -> list[str]:
+        if unknown := [each for each in value if each not in WEBHOOK_EVENTS]:
+            raise ValueError(f"there is no event {', '.join(unknown)[:80]}; there are: {', '.join(WEBHOOK_EVENTS)}")
+        return value
+
+    @property
+    def id(self) -> str:
+        """Stable as long as the address is; the record knows the webhook by it, and never by the address."""
+        return hashlib.sha256(self.url.encode()).hexdigest()[:16]
+
+    @property
+    def host(self) -> str:
+        """All of the address that may be shown: paths and queries hold keys."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def types(self) -> frozenset[EventType]:
+        """What it wants to hear; all where no event is named."""
+        return frozenset(WEBHOOK_EVENTS[each] for each in self.events or WEBHOOK_EVENTS)
 
 
 def _timezone(value: str) -> str:
@@ -405,8 +468,19 @@ class Settings(BaseSettings):
     report: Report = Report()
     end: End = End()
     customer: Customer = Customer()
+    webhooks_allow_private: bool = False  # before `webhooks`, which looks at it
     webhooks: Annotated[list[OutgoingWebhook], NoDecode, BeforeValidator(_json)] = Field(default_factory=list)
     log: Log = Log()
+
+    @field_validator("webhooks")
+    @classmethod
+    def _webhooks(cls, value: list[OutgoingWebhook], info: ValidationInfo) -> list[OutgoingWebhook]:
+        if len({each.id for each in value}) < len(value):
+            raise ValueError("one address stands here twice; list its events in one place")
+        inside = [each.host for each in value if is_private_host(each.host)]
+        if inside and not info.data.get("webhooks_allow_private"):
+            raise ValueError(f"{inside[0]} is a private address; where that is meant, set webhooks_allow_private: true")
+        return value
 
     @property
     def zone(self) -> ZoneInfo | None:
@@ -456,6 +530,7 @@ def secrets_of(settings: Settings) -> list[str]:
     ]
     addresses = [settings.group.webhook.url, *(each.url for each in settings.webhooks)]
     in_addresses = [value for address in addresses for _, value in parse_qsl(urlsplit(address).query)]
+    in_addresses += [password for address in addresses if (password := urlsplit(address).password)]
     return [secret.get_secret_value() for secret in held] + in_addresses
 
 

@@ -92,10 +92,13 @@ class Speaker:
             self._talk(chat_id, self._close_in(chat_id, found))
         await self._let_talk(by_chat)
 
-    async def refused(self, watched: Watched, result: EndResult) -> None:
-        """An automatic end that WeCom refused: people have to know, the customer is still with a human."""
+    async def refused(self, watched: Watched, result: EndResult, head: str = "policy.refused") -> None:
+        """An end that WeCom refused and no member asked for: people have to know, the customer is still with a human.
+
+        `head`: key of the first line, which says who wanted it.
+        """
         subject = await self._subjects.one(watched)
-        text = self._say("policy.refused") + "\n" + end_result(self._say, result, subject.nickname, self._clock.now())
+        text = self._say(head) + "\n" + end_result(self._say, result, subject.nickname, self._clock.now())
         await self._text(self._chat_of(watched.handoff.open_kfid), text)
 
     async def stop(self) -> None:

@@ -19,6 +19,7 @@ STATUS_MOVES: Mapping[HandoffStatus, frozenset[HandoffStatus]] = {
 
 SESSION_LIFETIME = 48 * 3600.0  # seconds after the customer's last message; then WeCom ends the session by itself
 ENDING_CODE_LIFETIME = 20.0  # seconds a msg_code of an end can be used
+REPLY_CODE_LIFETIME = 48 * 3600.0  # the same of one that came with state 2 or 3; it dies sooner when the state changes
 
 
 def has_human(state: ServiceState) -> bool:

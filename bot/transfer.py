@@ -155,16 +155,16 @@ class Transfers:
     async def _give(
         self, key: SessionKey, result: TransferResult, known: Session, operator: Operator, via: Via, began: float
     ) -> TransferResult:
-        servicer = result.servicer
+        servicer, code = result.servicer, ""
         await self._look_again(key, SETTLED)
         try:
-            await _by(began + MOVE_BY, self._kf.trans(key, ServiceState.HUMAN, servicer))
+            code = await _by(began + MOVE_BY, self._kf.trans(key, ServiceState.HUMAN, servicer))
         except WeComError as error:
             outcome = await self._after_error(key, servicer, error, began + LOOK_BACK_BY)
             if outcome is not Outcome.DONE:
                 await self._look_again(key, 0.0)
                 return replace(result, outcome=outcome, error=error)
-        return replace(result, handoff=await self._record(key, known, servicer, operator, via))
+        return replace(result, handoff=await self._record(key, known, servicer, operator, via, code))
 
     async def _after_error(self, key: SessionKey, servicer: str, error: WeComError, until: float) -> Outcome:
         """What a refused or unanswered move comes to."""
@@ -190,8 +190,13 @@ class Transfers:
 
         await self._ledger.change(key, mark, now)
 
-    async def _record(self, key: SessionKey, known: Session, servicer: str, operator: Operator, via: Via) -> Handoff:
-        """One event, with the one who asked. If news came in meanwhile, the state is read once more."""
+    async def _record(
+        self, key: SessionKey, known: Session, servicer: str, operator: Operator, via: Via, code: str
+    ) -> Handoff:
+        """One event, with the one who asked. If news came in meanwhile, the state is read once more.
+
+        With `code` the customer is greeted: soon, by the job that looks for what waits to be sent.
+        """
         now = self._clock.now()
         given = known.handoff
         assert given is not None
@@ -202,7 +207,7 @@ class Transfers:
                 session.check_at = now
             if handoff is None or handoff.id != given.id:
                 return given
-            hand_over(session, handoff, servicer, operator, now, via)
+            hand_over(session, handoff, servicer, operator, now, via, code)
             return snapshot(handoff)
 
         return await self._ledger.change(key, record, now)

@@ -91,6 +91,16 @@ class Chats:
         pairs = list(facts)
         await self._db.write(lambda db: db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs))
 
+    async def keep_first(self, key: str, value: str) -> str:
+        """Keep it unless some process has kept one before; returns what is kept, and on disk."""
+
+        def work(db: sqlite3.Connection) -> str:
+            db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
+            kept: str = db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()[0]
+            return kept
+
+        return await self._db.write(work, durable=True)
+
     async def claim_once(self, key: str, now: float) -> bool:
         """True for the first caller ever, in whatever process; the key is then a small fact, the time of its claim."""
         sql = "INSERT OR IGNORE INTO meta VALUES (?, ?)"

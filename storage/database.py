@@ -73,12 +73,16 @@ class Connection:
 
 
 class Database:
-    """`write` runs a whole transaction in the writer's thread, `read` a consistent look in the reader's."""
+    """`write` runs a whole transaction in the writer's thread, `read` a consistent look in the reader's.
+
+    `on_write` is called in the loop after each transaction of this process; what others write, nobody tells.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writer = Connection(path, "db-writer", read_only=False)
         self._reader = Connection(path, "db-reader", read_only=True)
+        self.on_write: Callable[[], None] = lambda: None
 
     async def open(self) -> None:
         """Create directories and file, bring the schema up to date. Raises StorageError, in words, when it cannot."""
@@ -95,7 +99,9 @@ class Database:
 
     async def write(self, work: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:
         """All or nothing. `durable`: on disk even if the power fails now; for what an outside effect follows."""
-        return await self._writer.run(lambda tables: _transaction(tables.conn, work, durable))
+        result = await self._writer.run(lambda tables: _transaction(tables.conn, work, durable))
+        self.on_write()
+        return result
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._reader.run(lambda tables: work(tables.conn))

@@ -1,4 +1,4 @@
-"""Sessions, handoffs, their log, intentions to end, closing messages."""
+"""Sessions, handoffs, their log, intentions to end, messages by single-use codes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from bot.model import Handoff, Operator, Scope, SessionKey
-from bot.ports import Closing, PendingEnding
+from bot.model import Handoff, HandoffStatus, Operator, Scope, ServiceState, SessionKey
+from bot.ports import CodeMessage, PendingEnding
 from bot.sessions import Ending, Session
 from storage import rows, unit
 from storage.database import Database
+from storage.migrations import OPEN
 from storage.questions import HANDOFFS, Questions
 from storage.rows import ENDING_COLUMNS
 from storage.unit import Keeping, never
@@ -31,11 +32,14 @@ class Ledger(Questions):
         tenant_id: str,
         keep_text: str = "last",
         earliest: Callable[[Handoff], float] = never,
+        *,
+        tell_ends: bool = False,
     ) -> None:
+        """`earliest`, `tell_ends`: see `storage.unit.Keeping`."""
         super().__init__(database)
         self._tenant = tenant_id
         self.keep_text = keep_text != "none"
-        self._keeping = Keeping(keep_text == "all", earliest)
+        self._keeping = Keeping(keep_text == "all", earliest, tell_ends)
 
     def within(self, scope: Scope) -> Questions:
         return Questions(self._db, scope)
@@ -163,44 +167,48 @@ class Ledger(Questions):
             for *ending, kf, customer, chat_id, is_group in found
         ]
 
-    # -- closing messages
+    async def asked_ends(self, limit: int = 100) -> list[SessionKey]:
+        """Sessions whose customer has asked for the end in the chat, earliest first."""
+        sql = """SELECT open_kfid, external_userid FROM sessions WHERE end_asked_at IS NOT NULL
+            ORDER BY end_asked_at LIMIT ?"""
+        return [SessionKey(*row) for row in await self._db.read(lambda db: db.execute(sql, (limit,)).fetchall())]
 
-    async def take_closing(self, handoff_id: int, now: float) -> Closing | None:
-        """Claim a closing message for sending: exactly one caller gets a pending one. Expired ones are marked so."""
+    # -- messages by single-use codes
 
-        def work(db: sqlite3.Connection) -> Closing | None:
-            db.execute(
-                "UPDATE closings SET state='expired' WHERE handoff_id=? AND state='pending' AND expires_at <= ?",
-                (handoff_id, now),
-            )
+    async def take_code(self, handoff_id: int, given_in: ServiceState) -> CodeMessage | None:
+        """Claim a message for sending: exactly one caller gets a pending one. A closing message waits for the end."""
+
+        def work(db: sqlite3.Connection) -> CodeMessage | None:
             taken = db.execute(
-                """UPDATE closings SET state='sending', attempts=attempts+1
-                    WHERE handoff_id=? AND state='pending' AND (SELECT completed_at FROM handoffs WHERE id=handoff_id)
-                    RETURNING code, state, msgid, expires_at, attempts""",
-                (handoff_id,),
+                """UPDATE codes SET state='sending', attempts=attempts+1
+                    WHERE handoff_id=? AND service_state=? AND state='pending'
+                        AND (service_state < 4 OR (SELECT completed_at FROM handoffs WHERE id=handoff_id))
+                    RETURNING code, msgid, expires_at, attempts""",
+                (handoff_id, given_in),
             ).fetchone()
             if taken is None:
                 return None
             row = db.execute(f"{HANDOFFS} WHERE id=?", (handoff_id,)).fetchone()
-            return Closing(rows.handoff(row), *taken)
+            return CodeMessage(rows.handoff(row), given_in, *taken)
 
         return await self._db.write(work)
 
-    async def settle_closing(
+    async def settle_code(
         self,
         handoff: Handoff,
+        given_in: ServiceState,
         state: str,
         errcode: int,
         error: str,
         decide: Callable[[Session], None],
         now: float,
     ) -> None:
-        """`state`: sent, failed, unknown, expired, or pending to try again. Logged through `decide`."""
+        """`state`: sent, failed, expired, unknown or skipped. Logged through `decide`."""
 
         def work(db: sqlite3.Connection) -> None:
             db.execute(
-                "UPDATE closings SET state=?, errcode=?, error=? WHERE handoff_id=?",
-                (state, errcode, error, handoff.id),
+                "UPDATE codes SET state=?, errcode=?, error=? WHERE handoff_id=? AND service_state=?",
+                (state, errcode, error, handoff.id, given_in),
             )
             session = unit.load_one(db, handoff.key, self._tenant)
             decide(session)
@@ -208,20 +216,31 @@ class Ledger(Questions):
 
         await self._db.write(work)
 
-    async def due_closings(self) -> list[int]:
-        """Handoffs whose closing message waits to be sent."""
-        sql = """SELECT c.handoff_id FROM closings c JOIN handoffs h ON h.id = c.handoff_id
-            WHERE c.state='pending' AND h.completed_at IS NOT NULL ORDER BY c.handoff_id LIMIT 200"""
-        return [row[0] for row in await self._db.read(lambda db: db.execute(sql).fetchall())]
+    async def due_codes(self, *given_in: ServiceState) -> list[tuple[int, ServiceState]]:
+        """Messages that wait to be sent: their handoffs, and the states their codes were given in."""
+        sql = f"""SELECT c.handoff_id, c.service_state FROM codes c JOIN handoffs h ON h.id = c.handoff_id
+            WHERE c.state='pending' AND c.service_state IN ({",".join("?" * len(given_in))})
+                AND (c.service_state < 4 OR h.completed_at IS NOT NULL)
+            ORDER BY c.handoff_id, c.service_state LIMIT 200"""
+        found = await self._db.read(lambda db: db.execute(sql, given_in).fetchall())
+        return [(handoff_id, ServiceState(state)) for handoff_id, state in found]
 
-    async def recover_closings(self) -> None:
+    async def recover_codes(self) -> None:
         """At start: what a dead process was sending may be sent again with the same single-use code."""
-        await self._db.write(lambda db: db.execute("UPDATE closings SET state='pending' WHERE state='sending'"))
+        await self._db.write(lambda db: db.execute("UPDATE codes SET state='pending' WHERE state='sending'"))
 
-    async def closing_state(self, handoff_id: int) -> str:
-        sql = "SELECT state FROM closings WHERE handoff_id=?"
-        row = await self._db.read(lambda db: db.execute(sql, (handoff_id,)).fetchone())
+    async def code_state(self, handoff_id: int, given_in: ServiceState) -> str:
+        """As `settle_code` has it, or pending or sending; empty where there is no code."""
+        sql = "SELECT state FROM codes WHERE handoff_id=? AND service_state=?"
+        row = await self._db.read(lambda db: db.execute(sql, (handoff_id, given_in)).fetchone())
         return row[0] if row else ""
+
+    async def place_in_queue(self, handoff: Handoff) -> int:
+        """1 for who is next in the account's queue."""
+        sql = f"""SELECT count(*) FROM handoffs WHERE open_kfid=? AND status='{HandoffStatus.PENDING}'
+            AND status IN {OPEN} AND (requested_at, id) < (?, ?)"""
+        values = (handoff.open_kfid, handoff.requested_at, handoff.id)
+        return 1 + int((await self._db.read(lambda db: db.execute(sql, values).fetchone()))[0])
 
     # -- what is due for a state read
 

@@ -11,6 +11,7 @@ from bot.errors import StorageError
 
 migrations = Migrations("kfbot")
 OPEN = "('PENDING', 'ACCEPTED', 'IN_PROGRESS')"
+OVER = "('COMPLETED', 'CANCELLED')"
 
 
 def migrate(db: Database) -> None:
@@ -51,17 +52,18 @@ def m001_sync(db: Database) -> None:
 
 @migrations()
 def m002_ledger(db: Database) -> None:
-    """Sessions, handoffs, the append-only log, intentions to end, closing messages."""
+    """Sessions, handoffs, the append-only log, intentions to end, messages by single-use codes."""
     _script(
         db,
         """CREATE TABLE sessions (
             open_kfid TEXT NOT NULL, external_userid TEXT NOT NULL, state INTEGER, state_at REAL NOT NULL,
             servicer_userid TEXT, chat_mode TEXT NOT NULL, handoff_id INTEGER, last_handoff_id INTEGER,
             ended_at REAL NOT NULL, last_customer_at REAL NOT NULL, last_servicer_at REAL NOT NULL,
-            check_at REAL, version INTEGER NOT NULL, PRIMARY KEY (open_kfid, external_userid)
+            check_at REAL, version INTEGER NOT NULL, end_asked_at REAL, PRIMARY KEY (open_kfid, external_userid)
         ) WITHOUT ROWID""",
         "CREATE INDEX sessions_customer ON sessions (external_userid)",
         "CREATE INDEX sessions_check ON sessions (check_at) WHERE check_at IS NOT NULL",
+        "CREATE INDEX sessions_end_asked ON sessions (end_asked_at) WHERE end_asked_at IS NOT NULL",
         "CREATE INDEX sessions_quiet ON sessions (chat_mode, state_at) WHERE state IS NOT 4",
         """CREATE TABLE handoffs (
             id INTEGER PRIMARY KEY AUTOINCREMENT, tenant_id TEXT NOT NULL, open_kfid TEXT NOT NULL,
@@ -97,12 +99,14 @@ def m002_ledger(db: Database) -> None:
         )""",
         "CREATE UNIQUE INDEX endings_one_pending ON endings (handoff_id) WHERE state = 'pending'",
         "CREATE INDEX endings_handoff ON endings (handoff_id)",
-        # state: pending, sending, sent, failed, expired, unknown. One per handoff, whatever way it ended.
-        """CREATE TABLE closings (
-            handoff_id INTEGER PRIMARY KEY, code TEXT NOT NULL, state TEXT NOT NULL, msgid TEXT NOT NULL,
-            expires_at REAL NOT NULL, created_at REAL NOT NULL, attempts INTEGER NOT NULL, errcode INTEGER, error TEXT
-        )""",
-        "CREATE INDEX closings_due ON closings (state) WHERE state IN ('pending', 'sending')",
+        # Messages by single-use codes, one per handoff and service_state, the one its code was given in: 2 and 3 for a
+        # greeting, 4 for the closing message. state: pending, sending, sent, failed, expired, unknown, skipped.
+        """CREATE TABLE codes (
+            handoff_id INTEGER NOT NULL, service_state INTEGER NOT NULL, code TEXT NOT NULL, state TEXT NOT NULL,
+            msgid TEXT NOT NULL, expires_at REAL NOT NULL, created_at REAL NOT NULL, attempts INTEGER NOT NULL,
+            errcode INTEGER, error TEXT, PRIMARY KEY (handoff_id, service_state)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX codes_due ON codes (state) WHERE state IN ('pending', 'sending')",
     )
 
 
@@ -145,6 +149,7 @@ def m005_alerts(db: Database) -> None:
         db,
         # state: open, cleared (its clock stopped), closed (the handoff has ended, and the group was told). next_at:
         # when to look at it again, 0 when its handoff has ended. told: how often it was raised and told to the group.
+        # The rule 'ended' is none: by it the group hears of an end that it had no alert of (customer.tell_group).
         """CREATE TABLE alerts (
             handoff_id INTEGER NOT NULL, rule TEXT NOT NULL, state TEXT NOT NULL, raised_at REAL NOT NULL,
             sends INTEGER NOT NULL, sent_at REAL NOT NULL, next_at REAL, told INTEGER NOT NULL DEFAULT 0,
@@ -159,4 +164,33 @@ def m005_alerts(db: Database) -> None:
             snoozed_by TEXT NOT NULL DEFAULT '', snoozed_at REAL NOT NULL DEFAULT 0,
             snoozed_until REAL NOT NULL DEFAULT 0
         )""",
+    )
+
+
+@migrations()
+def m006_pages(db: Database) -> None:
+    """Ended handoffs by account and how they ended, the newest within reach."""
+    _script(db, f"CREATE INDEX handoffs_over ON handoffs (open_kfid, status) WHERE status IN {OVER}")
+
+
+@migrations()
+def m007_webhooks(db: Database) -> None:
+    """Events of the handoff log on their way to other programs."""
+    _script(
+        db,
+        # By a hash of the address. event_id: up to there the log's events have become deliveries; NULL while the
+        # settings do not name the webhook.
+        "CREATE TABLE webhooks (id TEXT PRIMARY KEY, host TEXT NOT NULL, event_id INTEGER) WITHOUT ROWID",
+        # state: pending, sending, done, dead. next_at: when it may be taken, also out of the hands of one who has been
+        # sending for too long; NULL while an earlier one of the same handoff and webhook has to go first.
+        """CREATE TABLE deliveries (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, webhook TEXT NOT NULL, event_id INTEGER NOT NULL,
+            handoff_id INTEGER NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+            next_at REAL, settled_at REAL, error TEXT NOT NULL DEFAULT ''
+        )""",
+        "CREATE UNIQUE INDEX deliveries_once ON deliveries (webhook, event_id)",
+        "CREATE INDEX deliveries_handoff ON deliveries (handoff_id, webhook)",
+        """CREATE INDEX deliveries_due ON deliveries (webhook, next_at)
+            WHERE state IN ('pending', 'sending') AND next_at IS NOT NULL""",
+        "CREATE INDEX deliveries_dead ON deliveries (id) WHERE state = 'dead'",
     )

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
-from bot.model import EVERYTHING, Handoff, HandoffEvent, Rule, Scope, SessionKey
+from bot.model import EVERYTHING, Handoff, HandoffEvent, HandoffStatus, Rule, Scope, SessionKey
 from bot.ports import AccountCounts
 from storage import rows
 from storage.database import Database
-from storage.migrations import OPEN
+from storage.migrations import OPEN, OVER
 from storage.rows import EVENT_COLUMNS, HANDOFF_COLUMNS
 
 _ACCEPTED = "coalesce(accepted_at, requested_at)"
@@ -24,6 +24,11 @@ _BEGAN = {
 }
 HANDOFFS = f"SELECT {HANDOFF_COLUMNS} FROM handoffs"
 _HANDOFFS, _SESSIONS = "handoffs WHERE id > 0", "sessions WHERE TRUE"  # as the index `handoffs_account` wants it
+LAST_ID = (1 << 63) - 1
+# Conditions in the words of the partial indexes.
+_PAGES = {"": "id > 0", "OPEN": f"status IN {OPEN}"} | {
+    each.value: f"status IN {OPEN if each.is_open else OVER} AND status = '{each}'" for each in HandoffStatus
+}
 Values = tuple[Any, ...]
 
 
@@ -94,6 +99,28 @@ class Questions:
             return []
         where = "WHERE external_userid=? AND open_kfid=? ORDER BY id DESC LIMIT ?"
         return await self._handoffs(where, (key.external_userid, key.open_kfid, limit))
+
+    async def page(self, kind: str, open_kfid: str, before: int | None, limit: int) -> list[Handoff]:
+        """Newest first, those before the one with that id. `kind`: a status, OPEN for the three that are, or empty for
+        all; `open_kfid` empty: of all accounts."""
+        if open_kfid and open_kfid not in self._scope:
+            return []
+        scope = Scope(frozenset({open_kfid}), others=False) if open_kfid else self._scope
+        where, values = _PAGES[kind], (LAST_ID if before is None else before, limit)
+        if OPEN in where:
+            condition, named = _filter(scope)
+            rest = f"WHERE {where} AND {condition} AND +id < ? ORDER BY +id DESC LIMIT ?"
+            return await self._handoffs(rest, (*named, *values))
+        if scope == EVERYTHING and not kind:
+            return await self._handoffs(f"WHERE {where} AND id < ? ORDER BY id DESC LIMIT ?", values)
+        one = f"{HANDOFFS} WHERE {where} AND open_kfid=? AND id < ? ORDER BY id DESC LIMIT ?"
+
+        def work(db: sqlite3.Connection) -> list[Values]:
+            accounts = _accounts(db, _HANDOFFS, scope)
+            return [row for account in accounts for row in db.execute(one, (account, *values))]
+
+        found = sorted(await self._db.read(work), key=itemgetter(0), reverse=True)
+        return [rows.handoff(row) for row in found[:limit]]
 
     async def events(self, handoff_id: int) -> list[HandoffEvent]:
         if self._scope != EVERYTHING and await self.handoff(handoff_id) is None:

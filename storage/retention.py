@@ -19,11 +19,12 @@ from storage.migrations import OPEN
 DAY = 86400.0
 REPLAYED = 15 * DAY  # WeCom says it can repeat three days of items, and only these rows tell news from repetitions
 REPLAYED_AT_LEAST = 4 * DAY  # where records are not kept for so long
+DELIVERED = 3 * DAY  # to look up what a webhook was sent
 
 HANDOFFS = 100  # in one transaction, with all that belongs to them
 ROUNDS = 50  # of these in one run
 WINDOW = 1000  # rows looked at in one transaction of a sweep
-OF_A_HANDOFF = ("handoff_events", "endings", "closings", "alerts", "quiets")
+OF_A_HANDOFF = ("handoff_events", "endings", "codes", "alerts", "quiets", "deliveries")
 
 Times = Mapping[str, float]
 Key = tuple[str | int, ...]
@@ -69,6 +70,8 @@ SWEEPS = (
     ),
     Sweep("commands", ("id",), (0,), "at < :before", 20_000),
     Sweep("cards", ("task_id",), ("",), "at < :before", 20_000),
+    # What is still on its way, or dead, goes with its handoff.
+    Sweep("deliveries", ("id",), (0,), "state = 'done' AND settled_at < :delivered", 100_000),
 )
 
 
@@ -81,6 +84,7 @@ class Retention:
         belongs to them stay. Idempotent; others write in between."""
         times = {
             "before": now - self._keep,
+            "delivered": now - DELIVERED,
             "replayed": now - max(REPLAYED_AT_LEAST, min(REPLAYED, self._keep)),
         }
         await self._db.write(lambda db: _date_parked(db, now))

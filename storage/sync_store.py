@@ -6,10 +6,11 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
-from bot.model import Handoff, KfAccount, KfItem, SyncPage
-from bot.ports import AccountState, Committed, Decide
+from bot.model import Handoff, KfAccount, KfItem, Scope, SyncPage
+from bot.ports import AccountState, Committed, Decide, ParkedItem
 from bot.sessions import Session
 from storage import rows, unit
 from storage.database import Database
@@ -17,8 +18,7 @@ from storage.unit import Keeping, never
 
 _INSERT = """INSERT OR IGNORE INTO items (open_kfid, msgid, external_userid, send_time, origin, msgtype, event_type,
     servicer_userid, state, body, error) VALUES (?,?,?,?,?,?,?,?,?,?,?)"""
-
-
+_PARKED = "SELECT open_kfid, msgid, send_time, body, error FROM items WHERE state='parked' ORDER BY open_kfid, msgid"
 _ACCOUNTS = "SELECT open_kfid, name, cursor, live_from, cold, synced_at, error, token, token_at FROM accounts"
 
 
@@ -31,10 +31,13 @@ class SyncStore:
         tenant_id: str,
         keep_text: str = "last",
         earliest: Callable[[Handoff], float] = never,
+        *,
+        tell_ends: bool = False,
     ) -> None:
+        """`earliest`, `tell_ends`: see `storage.unit.Keeping`."""
         self._db, self._tenant = database, tenant_id
         self._keep_all = keep_text == "all"
-        self._keeping = Keeping(self._keep_all, earliest)
+        self._keeping = Keeping(self._keep_all, earliest, tell_ends)
 
     async def accounts(self) -> list[AccountState]:
         found = await self._db.read(lambda db: db.execute(f"{_ACCOUNTS} ORDER BY open_kfid").fetchall())
@@ -71,22 +74,53 @@ class SyncStore:
         """Items, what they change and the new cursor in one transaction. Items seen before are passed over."""
 
         def work(db: sqlite3.Connection) -> Committed:
-            fresh = _fresh(db, page.items)
-            sessions: list[Session] = []
-            for account, items in _by_account(fresh, open_kfid).items():
-                customers = [item.external_userid for item in items if item.external_userid]
-                loaded = unit.load(db, account, customers, self._tenant)
-                decide(loaded, items)
-                sessions.extend(loaded.values())
-            unit.save(db, sessions, now, self._keeping)
-            db.executemany(_INSERT, [self._row(item) for item in fresh])
-            db.executemany(_INSERT, [_parked(open_kfid, raw, why) for raw, why in page.broken])
+            committed = self._take_in(db, open_kfid, page, decide, now)
             if page.next_cursor:
                 sql = "UPDATE accounts SET cursor=?, synced_at=?, error=NULL WHERE open_kfid=?"
                 db.execute(sql, (page.next_cursor, now, open_kfid))
-            return Committed(fresh, sessions, len(page.broken))
+            return committed
 
         return await self._db.write(work)
+
+    async def unpark(self, item: ParkedItem, page: SyncPage, decide: Decide, now: float) -> Committed | None:
+        """Put what can now be read of a parked item in its place, as if it had just come; the cursor stays where it is.
+        None when it is parked no more."""
+
+        def work(db: sqlite3.Connection) -> Committed | None:
+            sql = "DELETE FROM items WHERE open_kfid=? AND msgid=? AND state='parked'"
+            found = db.execute(sql, (item.open_kfid, item.msgid)).rowcount
+            return self._take_in(db, item.open_kfid, page, decide, now) if found else None
+
+        return await self._db.write(work)
+
+    def _take_in(self, db: sqlite3.Connection, open_kfid: str, page: SyncPage, decide: Decide, now: float) -> Committed:
+        fresh = _fresh(db, page.items)
+        sessions: list[Session] = []
+        for account, items in _by_account(fresh, open_kfid).items():
+            customers = [item.external_userid for item in items if item.external_userid]
+            loaded = unit.load(db, account, customers, self._tenant)
+            decide(loaded, items)
+            sessions.extend(loaded.values())
+        unit.save(db, sessions, now, self._keeping)
+        db.executemany(_INSERT, [self._row(item) for item in fresh])
+        db.executemany(_INSERT, [_parked(open_kfid, raw, why) for raw, why in page.broken])
+        return Committed(fresh, sessions, len(page.broken))
+
+    async def parked(self, scope: Scope, limit: int) -> list[ParkedItem]:
+        """The first ones, of accounts in the scope."""
+
+        def work(db: sqlite3.Connection) -> list[ParkedItem]:
+            found = (row for row in db.execute(_PARKED) if row[0] in scope)
+            return [
+                ParkedItem(kf, msgid, at, json.loads(body), why) for kf, msgid, at, body, why in islice(found, limit)
+            ]
+
+        return await self._db.read(work)
+
+    async def count_parked(self, scope: Scope) -> int:
+        sql = "SELECT open_kfid, count(*) FROM items WHERE state='parked' GROUP BY open_kfid"
+        found = await self._db.read(lambda db: db.execute(sql).fetchall())
+        return sum(count for open_kfid, count in found if open_kfid in scope)
 
     async def finish_history(self, open_kfid: str, since: float, now: float) -> int:
         """History is read to its end: have the state read of every customer seen since `since` and of every open

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 
-from bot.model import Handoff, SessionKey
-from bot.sessions import UNSAVED, ClosingDraft, EventDraft, Session
+from bot.model import EventType, Handoff, OperatorType, ServiceState, SessionKey
+from bot.sessions import UNSAVED, ClosingDraft, EventDraft, GreetingDraft, Session
 from storage import rows
-from storage.rows import ENDING_COLUMNS, HANDOFF_COLUMNS, SESSION_COLUMNS
+from storage.rows import ENDING_COLUMNS, HANDOFF_COLUMNS, SESSION_COLUMNS, prefixed
 
 CHUNK = 1000
 
@@ -23,31 +23,31 @@ def never(handoff: Handoff) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """How handoffs are written. `earliest`: before which time no rule can ask for anything, see `bot.rules`."""
+    """How handoffs are written. `earliest`: before which time no rule can ask for anything, see `bot.rules`.
+
+    `tell_ends`: the group hears of every end that a customer made, also where it has had no alert.
+    """
 
     ended_text: bool = False
     earliest: Callable[[Handoff], float] = never
-
-
-def _prefixed(prefix: str, columns: str) -> str:
-    return ", ".join(f"{prefix}.{column.strip()}" for column in columns.split(","))
+    tell_ends: bool = False
 
 
 _LOAD = f"""SELECT
-        {_prefixed("s", SESSION_COLUMNS)}, {_prefixed("h", HANDOFF_COLUMNS)}, {_prefixed("e", ENDING_COLUMNS)}
+        {prefixed("s", SESSION_COLUMNS)}, {prefixed("h", HANDOFF_COLUMNS)}, {prefixed("e", ENDING_COLUMNS)}
     FROM json_each(?) AS k
     CROSS JOIN sessions s ON s.open_kfid = ? AND s.external_userid = k.value
     LEFT JOIN handoffs h ON h.id = s.handoff_id
     LEFT JOIN endings e ON e.handoff_id = s.handoff_id AND e.state = 'pending'"""
 
 _SAVE_SESSION = """INSERT INTO sessions (open_kfid, external_userid, state, state_at, servicer_userid, last_handoff_id,
-        ended_at, last_customer_at, last_servicer_at, check_at, version, chat_mode, handoff_id)
-    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)
+        ended_at, last_customer_at, last_servicer_at, check_at, version, end_asked_at, chat_mode, handoff_id)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
     ON CONFLICT DO UPDATE SET state=excluded.state, state_at=excluded.state_at,
         servicer_userid=excluded.servicer_userid, last_handoff_id=excluded.last_handoff_id,
         ended_at=excluded.ended_at, last_customer_at=excluded.last_customer_at,
         last_servicer_at=excluded.last_servicer_at, check_at=excluded.check_at, version=excluded.version,
-        chat_mode=excluded.chat_mode, handoff_id=excluded.handoff_id"""
+        end_asked_at=excluded.end_asked_at, chat_mode=excluded.chat_mode, handoff_id=excluded.handoff_id"""
 
 _COLUMNS = [column.strip() for column in HANDOFF_COLUMNS.split(",")][1:]
 _INSERT_HANDOFF = f"INSERT INTO handoffs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
@@ -55,6 +55,10 @@ _INSERT_HANDOFF = f"INSERT INTO handoffs ({', '.join(_COLUMNS)}) VALUES ({', '.j
 _UPDATE_CLOCKS = "UPDATE handoffs SET waiting_since=?, active_at=?, last_text=? WHERE id=?"
 _UPDATE_WATCH = "UPDATE handoffs SET watch_at=? WHERE id=?"
 _UPDATE_HANDOFF = f"UPDATE handoffs SET {', '.join(f'{column}=?' for column in _COLUMNS)} WHERE id=?"
+_RATE = f"""INSERT INTO handoff_events (handoff_id, type, operator_type, operator_id, at, event_data)
+    SELECT id, '{EventType.RATED}', '{OperatorType.USER}', external_userid, ?, ? FROM handoffs h
+    WHERE id=? AND open_kfid=? AND external_userid=? AND completed_at IS NOT NULL AND NOT EXISTS
+        (SELECT 1 FROM handoff_events e WHERE e.handoff_id = h.id AND e.type = '{EventType.RATED}')"""
 
 
 def load(db: sqlite3.Connection, open_kfid: str, customers: Iterable[str], tenant_id: str) -> dict[str, Session]:
@@ -84,14 +88,15 @@ def load_one(db: sqlite3.Connection, key: SessionKey, tenant_id: str) -> Session
 
 
 def save(db: sqlite3.Connection, sessions: Iterable[Session], now: float, keeping: Keeping) -> None:
-    """Write back sessions with their handoffs, log rows and closing messages; ids of new handoffs are filled in."""
+    """Write back sessions with their handoffs, log rows and codes; ids of new handoffs are filled in."""
     sessions = list(sessions)
     _save_handoffs(db, sessions, keeping)
     db.executemany(_SAVE_SESSION, [rows.session_values(session) for session in sessions])
     overtaken = [(each.ending.id,) for each in sessions if each.ending is not None and each.ending.overtaken]
     db.executemany("UPDATE endings SET overtaken=1 WHERE id=?", overtaken)
     _append_events(db, [draft for session in sessions for draft in session.drafts])
-    _add_closings(db, [draft for session in sessions for draft in session.closings], now)
+    _add_codes(db, sessions, now)
+    _add_ratings(db, sessions)
 
 
 def _save_handoffs(db: sqlite3.Connection, sessions: list[Session], keeping: Keeping) -> None:
@@ -106,6 +111,8 @@ def _save_handoffs(db: sqlite3.Connection, sessions: list[Session], keeping: Kee
     _end_alerts(db, [each.id for each, moved in known if moved and each.completed_at is not None])
     for session in sessions:
         _insert_new(db, session)
+    if keeping.tell_ends:
+        _tell_ends(db, [each for session, each in changed if id(each) in session.moved])
 
 
 def _watch(handoff: Handoff, keeping: Keeping) -> bool:
@@ -126,6 +133,15 @@ def _watch(handoff: Handoff, keeping: Keeping) -> bool:
 def _end_alerts(db: sqlite3.Connection, ended: list[int]) -> None:
     """What the group was told of is due for its last word."""
     db.executemany("UPDATE alerts SET next_at=0 WHERE handoff_id=? AND state != 'closed'", [(each,) for each in ended])
+
+
+def _tell_ends(db: sqlite3.Connection, moved: list[Handoff]) -> None:
+    """As if the group had been told of what a customer has ended: that is how it hears of ends."""
+    db.executemany(
+        """INSERT OR IGNORE INTO alerts (handoff_id, rule, state, raised_at, sends, sent_at, next_at, told)
+            VALUES (?, 'ended', 'cleared', ?, 0, 0, 0, 1)""",
+        [(each.id, each.completed_at) for each in moved if each.ended_by is OperatorType.USER],
+    )
 
 
 def _insert_new(db: sqlite3.Connection, session: Session) -> None:
@@ -160,15 +176,29 @@ def _append_events(db: sqlite3.Connection, drafts: list[EventDraft]) -> None:
     )
 
 
-def _add_closings(db: sqlite3.Connection, drafts: list[ClosingDraft], now: float) -> None:
-    """The first code wins: one closing message per handoff, whoever brings another code later."""
+def _add_codes(db: sqlite3.Connection, sessions: list[Session], now: float) -> None:
+    """The first code wins: one message per handoff and state, whoever brings another code later."""
+    codes: list[tuple[Handoff, ServiceState, ClosingDraft | GreetingDraft]] = []
+    for session in sessions:
+        codes += [(each.handoff, ServiceState.ENDED, each) for each in session.closings]
+        codes += [(each.handoff, each.state, each) for each in session.greetings]
     db.executemany(
-        """INSERT OR IGNORE INTO closings (handoff_id, code, state, msgid, expires_at, created_at, attempts)
-            VALUES (?, ?, 'pending', ?, ?, ?, 0)""",
-        [(draft.handoff.id, draft.code, _msgid(draft.handoff), draft.expires_at, now) for draft in drafts],
+        """INSERT OR IGNORE INTO codes
+                (handoff_id, service_state, code, state, msgid, expires_at, created_at, attempts)
+            VALUES (?, ?, ?, 'pending', ?, ?, ?, 0)""",
+        [(of.id, given_in, each.code, _msgid(of, given_in), each.expires_at, now) for of, given_in, each in codes],
     )
 
 
-def _msgid(handoff: Handoff) -> str:
+def _msgid(handoff: Handoff, given_in: ServiceState) -> str:
     """Unique within the account even after a lost database, the same for every repetition; at most 32 characters."""
-    return f"closing-{handoff.id}-{int(handoff.requested_at * 1000):x}"
+    kind = "closing" if given_in is ServiceState.ENDED else f"greet{given_in:d}"
+    return f"{kind}-{handoff.id}-{int(handoff.requested_at * 1000):x}"
+
+
+def _add_ratings(db: sqlite3.Connection, sessions: list[Session]) -> None:
+    """Of the customer's own handoffs, each once."""
+    for session in sessions:
+        for each in session.ratings:
+            values = (each.at, rows.dump({"score": each.score}), each.handoff_id)
+            db.execute(_RATE, (*values, session.open_kfid, session.external_userid))

@@ -200,7 +200,7 @@ class FakeKf:
         self._accounts[open_kfid][servicer] = status
         self._event(open_kfid, "servicer_status_change", "", servicer_userid=servicer, status=status + 1)
 
-    def customer_writes(self, open_kfid: str, external_userid: str, text: str) -> str:
+    def customer_writes(self, open_kfid: str, external_userid: str, text: str, *, menu_id: str = "") -> str:
         session = self.session(open_kfid, external_userid)
         session.customer_at = self.now()
         if session.state is ENDED:
@@ -208,7 +208,7 @@ class FakeKf:
             servicer = next((one for one, status in self._accounts[open_kfid].items() if status == 0), "")
             routed = {"human": HUMAN if servicer else QUEUED, "queue": QUEUED}.get(self._routing[open_kfid], NEW)
             self._move(session, routed, servicer)
-        return self._said(open_kfid, external_userid, 3, "", text)
+        return self._said(open_kfid, external_userid, 3, "", text, menu_id)
 
     def servicer_takes(self, open_kfid: str, external_userid: str, servicer: str) -> str:
         session = self.session(open_kfid, external_userid)
@@ -268,10 +268,12 @@ class FakeKf:
     def publish(self, item: KfItem) -> None:
         self._streams[item.open_kfid].append(item)
 
-    def _said(self, open_kfid: str, external_userid: str, origin: int, servicer: str, text: str) -> str:
+    def _said(
+        self, open_kfid: str, external_userid: str, origin: int, servicer: str, text: str, menu_id: str = ""
+    ) -> str:
         msgid = self._msgid()
         at = int(self.now())
-        self.publish(KfItem(msgid, open_kfid, external_userid, at, origin, "text", servicer, text))
+        self.publish(KfItem(msgid, open_kfid, external_userid, at, origin, "text", servicer, text, menu_id))
         return msgid
 
     def _changed(self, open_kfid: str, external_userid: str, change_type: int, **fields: str) -> None:

@@ -21,6 +21,7 @@ docstrings are those of the two protocol notes, wecom-kf.md and wecom-group.md.
     kf_calls     what each call does   staff            what members do
     people       what people do
     captions     grey lines on the page
+    login_codes  who has logged in
 
   shared (pure)                      edges
     refusals     codes and envelope    kf_api           HTTP of kf
@@ -30,6 +31,7 @@ docstrings are those of the two protocol notes, wecom-kf.md and wecom-group.md.
     ledger       what the bot did      control          /sandbox/api
     limits media ids snapshot changes  watchers page    the demo page
                                        trouble          faults on an HTTP call (uploading)
+                                       logins           WeCom's web login
 """
 
 from .config import SandboxConfig, settings_for

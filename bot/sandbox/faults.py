@@ -22,6 +22,7 @@ COMMANDS = (
 )
 PATHS = (
     "gettoken",
+    "auth/getuserinfo",
     "kf/account/list",
     "kf/servicer/list",
     "kf/customer/batchget",

@@ -14,7 +14,7 @@ from .trouble import answered, as_json
 from .uploading import kept, uploaded
 from .world import World
 
-_BY_QUERY = ("gettoken", "kf/servicer/list")
+_BY_QUERY = ("gettoken", "kf/servicer/list", "auth/getuserinfo")
 _BY_EITHER = ("kf/account/list",)
 
 

@@ -62,6 +62,11 @@ def servicer_list(world: World, query: Body) -> Answer:
     return {"servicer_list": rows}
 
 
+def get_user_info(world: World, query: Body) -> Answer:
+    """Who has come back from the login with this code; a customer has no userid here."""
+    return world.logins.redeem(text(query, "code"), world.now())
+
+
 def customer_batchget(world: World, body: Body) -> Answer:
     """Only customers seen within 48 h are told about; the others come back as invalid (2025-11 text)."""
     wanted = body.get("external_userid_list")
@@ -205,6 +210,7 @@ def _sent(world: World, session: Session, msgid: str, msgtype: str, content: dic
 
 CALLS: Mapping[str, Call] = {
     "gettoken": get_token,
+    "auth/getuserinfo": get_user_info,
     "kf/account/list": account_list,
     "kf/servicer/list": servicer_list,
     "kf/customer/batchget": customer_batchget,

@@ -12,6 +12,7 @@ TEXTS: Mapping[int, str] = {
     40009: "invalid media size",
     40013: "invalid corpid",
     40014: "invalid access_token",
+    40029: "invalid code",
     40058: "invalid Request Parameter",
     40091: "secret is invalid",
     40096: "invalid external userid",

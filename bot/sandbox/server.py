@@ -16,6 +16,7 @@ from .config import SandboxConfig, settings_for
 from .control import Control
 from .group_api import GroupApi
 from .kf_api import KfApi
+from .logins import LoginPage
 from .watchers import Watchers
 
 
@@ -72,6 +73,7 @@ class Sandbox(Actions):
         app.add_routes(GroupApi(self.groups, self.replies, self.faults).routes())
         app.add_routes(Control(self).routes())
         app.add_routes(page.routes())
+        app.add_routes(LoginPage(self.world, self.groups).routes())
         app.add_routes([web.get("/sandbox/ws", self._watchers.serve), web.get("/aibot", self.line.serve)])
         app.add_routes([web.get("/", self._root)])
         app.on_response_prepare.append(self._date)

@@ -10,6 +10,7 @@ from .config import SandboxConfig
 from .ids import fresh
 from .ledger import Ledger
 from .limits import Quota
+from .login_codes import Logins
 from .media import MediaStore
 from .refusals import Refused
 from .sessions import WINDOW, Line, Session
@@ -76,6 +77,7 @@ class World:
         self.sessions: dict[tuple[str, str], Session] = {}
         self._recent: dict[tuple[str, str], None] = {}
         self.codes = Codes()
+        self.logins = Logins()
         self.access = AccessTokens(config.token_ttl)
         self.sync_tokens = SyncTokens(config.token_life)
         self.token_less = Quota(config.token_less_per_minute, 60)

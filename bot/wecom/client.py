@@ -163,6 +163,14 @@ class KfClient:
         payload = await self._call(_Call(path, body, is_read=False))
         return _string(payload, "msgid") or msgid
 
+    async def member(self, code: str) -> str:
+        """Who comes back from WeCom's login with this single-use code; empty for somebody outside the corp.
+
+        https://developer.work.weixin.qq.com/document/path/91023
+        """
+        call = _Call(protocol.GETUSERINFO, query={"code": code}, is_read=False)
+        return protocol.parse_member(await self._call(call))
+
     # --- one call
 
     async def _call(self, call: _Call, until: float | None = None) -> dict[str, Any]:

@@ -132,6 +132,7 @@ MEANINGS: dict[int, Meaning] = {
     40009: Meaning("素材大小不合规", "media size is out of limits", "换一个文件", "use another file"),
     40013: Meaning("企业 ID 错误", "invalid corp_id", _CREDENTIAL_ZH, _CREDENTIAL_EN),
     40014: Meaning("access_token 无效", "invalid access_token", "程序会自动更新，稍后再试", "it is renewed by itself"),
+    40029: Meaning("登录凭据无效、已用过或已过期", "the login code is wrong or used up", "请重新登录", "log in again"),
     40058: Meaning("请求参数不合规", "a request parameter breaks the rules", _OUR_BUG_ZH, _OUR_BUG_EN),
     40091: Meaning("secret 错误", "wrong secret", _CREDENTIAL_ZH, _CREDENTIAL_EN),
     40096: Meaning(

@@ -17,6 +17,7 @@ __all__ = [
     "ACCOUNT_LIST",
     "CUSTOMER_BATCHGET",
     "GETTOKEN",
+    "GETUSERINFO",
     "MEANINGS",
     "SEND_MSG",
     "SEND_MSG_ON_EVENT",
@@ -29,6 +30,7 @@ __all__ = [
     "cut",
     "meaning_of",
     "parse_accounts",
+    "parse_member",
     "parse_nicknames",
     "parse_page",
     "parse_servicers",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 GETTOKEN = "/cgi-bin/gettoken"
+GETUSERINFO = "/cgi-bin/auth/getuserinfo"
 ACCOUNT_LIST = "/cgi-bin/kf/account/list"
 SERVICER_LIST = "/cgi-bin/kf/servicer/list"
 CUSTOMER_BATCHGET = "/cgi-bin/kf/customer/batchget"
@@ -116,6 +119,11 @@ def parse_token(payload: dict[str, Any]) -> tuple[str, float]:
         raise WeComUnavailable(GETTOKEN, "an answer without access_token")
     lifetime = payload.get("expires_in")
     return token, float(lifetime) if isinstance(lifetime, int) and 0 < lifetime < _LATEST else TOKEN_SECONDS
+
+
+def parse_member(payload: dict[str, Any]) -> str:
+    """The member's userid; empty for somebody outside the corp, who has an openid or an external_userid instead."""
+    return _words(payload.get("userid")) or _words(payload.get("UserId"))
 
 
 def parse_state(payload: dict[str, Any]) -> StateReading:

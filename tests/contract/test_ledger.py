@@ -28,7 +28,19 @@ from bot.model import (
 )
 from bot.ports import Ledger as Promise
 from bot.rules import clock
-from bot.sessions import ClosingDraft, Session, customer_wrote, finish, servicer_wrote, state_read
+from bot.sessions import (
+    ClosingDraft,
+    RatingDraft,
+    Session,
+    customer_wrote,
+    finish,
+    offer_greeting,
+    open_handoff,
+    servicer_wrote,
+    state_read,
+)
+from bot.states import REPLY_CODE_LIFETIME
+from storage.alerts import Alerts
 from storage.database import Database
 from storage.ledger import Ledger
 from tests.fakes import ANN, ASSISTANT, BOB, ENDED, HUMAN, KF, KF2, LI, NEW, QUEUED, TENANT, WU
@@ -276,7 +288,7 @@ async def test_settling_that_fails_settles_nothing(records: Promise) -> None:
     assert await records.open_handoff(KEY) is not None
 
 
-# -- closing messages
+# -- messages by single-use codes
 
 
 def end_with(code: str) -> Callable[[Session], Handoff]:
@@ -291,13 +303,13 @@ def end_with(code: str) -> Callable[[Session], Handoff]:
 async def test_a_closing_message_is_taken_once(records: Promise, open_ledger: Open) -> None:
     await begun(records, KEY)
     await records.change(KEY, end_with("CODE"), NOW)
-    assert await records.due_closings() == [1]
+    assert await records.due_codes(ENDED) == [(1, ENDED)]
     other = await open_ledger()
-    taken = await asyncio.gather(*(each.take_closing(1, NOW) for each in [records, other] * 5))
+    taken = await asyncio.gather(*(each.take_code(1, ENDED) for each in [records, other] * 5))
     (closing,) = [each for each in taken if each is not None]
     assert (closing.code, closing.expires_at, closing.attempts, closing.handoff.id) == ("CODE", NOW + 20, 1, 1)
     assert len(closing.msgid) <= 32
-    assert (await records.due_closings(), await records.closing_state(1)) == ([], "sending")
+    assert (await records.due_codes(ENDED), await records.code_state(1, ENDED)) == ([], "sending")
 
 
 async def test_of_two_codes_for_one_handoff_the_first_is_used(records: Promise) -> None:
@@ -309,7 +321,7 @@ async def test_of_two_codes_for_one_handoff_the_first_is_used(records: Promise) 
         session.closings.append(ClosingDraft(handoff, "SECOND", NOW + 30))
 
     await records.change(KEY, late, NOW)
-    closing = await records.take_closing(1, NOW)
+    closing = await records.take_code(1, ENDED)
     assert closing is not None
     assert closing.code == "FIRST"
 
@@ -321,39 +333,134 @@ async def test_a_code_of_a_handoff_that_is_still_open_waits(records: Promise) ->
         session.closings.append(ClosingDraft(begin(session), "CODE", NOW + 20))
 
     await records.change(KEY, early, NOW)
-    assert (await records.due_closings(), await records.take_closing(1, NOW)) == ([], None)
+    assert (await records.due_codes(ENDED), await records.take_code(1, ENDED)) == ([], None)
     await records.change(KEY, end, NOW)
-    assert await records.due_closings() == [1]
-
-
-async def test_an_expired_code_is_marked_so(records: Promise) -> None:
-    await begun(records, KEY)
-    await records.change(KEY, end_with("CODE"), NOW)
-    assert await records.take_closing(1, NOW + 20) is None
-    assert (await records.closing_state(1), await records.due_closings()) == ("expired", [])
+    assert await records.due_codes(ENDED) == [(1, ENDED)]
 
 
 async def test_how_a_closing_message_went_is_kept_and_logged(records: Promise) -> None:
     await begun(records, KEY)
     handoff = await records.change(KEY, end_with("CODE"), NOW)
-    await records.take_closing(1, NOW)
+    await records.take_code(1, ENDED)
 
     def log(session: Session) -> None:
         session.log(handoff, EventType.CLOSING, AGENT, NOW, outcome="sent")
 
-    await records.settle_closing(handoff, "sent", 0, "", log, NOW)
-    assert await records.closing_state(1) == "sent"
+    await records.settle_code(handoff, ENDED, "sent", 0, "", log, NOW)
+    assert await records.code_state(1, ENDED) == "sent"
     assert (await records.events(1))[-1].data == {"outcome": "sent"}
 
 
 async def test_what_was_being_sent_at_a_crash_may_be_sent_again(records: Promise) -> None:
     await begun(records, KEY)
     await records.change(KEY, end_with("CODE"), NOW)
-    await records.take_closing(1, NOW)
-    await records.recover_closings()
-    closing = await records.take_closing(1, NOW)
+    await records.take_code(1, ENDED)
+    await records.recover_codes()
+    closing = await records.take_code(1, ENDED)
     assert closing is not None
     assert closing.attempts == 2
+
+
+async def test_a_greeting_is_taken_once_for_each_state_while_the_handoff_is_open(
+    records: Promise, open_ledger: Open
+) -> None:
+    def greet(session: Session) -> None:
+        begin(session)
+        for state, code in ((QUEUED, "POOL"), (HUMAN, "HUMAN"), (HUMAN, "AGAIN")):
+            offer_greeting(session, state, code, NOW)
+
+    await records.change(KEY, greet, NOW)
+    assert await records.due_codes(QUEUED, HUMAN) == [(1, QUEUED), (1, HUMAN)]
+    assert await records.due_codes(ENDED) == []
+    other = await open_ledger()
+    taken = await asyncio.gather(*(each.take_code(1, HUMAN) for each in [records, other] * 5))
+    (greeting,) = [each for each in taken if each is not None]
+    assert (greeting.code, greeting.given_in, greeting.expires_at) == ("HUMAN", HUMAN, NOW + REPLY_CODE_LIFETIME)
+    assert await records.due_codes(QUEUED, HUMAN) == [(1, QUEUED)]
+    assert [await records.code_state(1, state) for state in (QUEUED, HUMAN, ENDED)] == ["pending", "sending", ""]
+
+
+async def test_the_messages_of_a_handoff_have_different_names(records: Promise) -> None:
+    def greet(session: Session) -> None:
+        begin(session)
+        for state in (QUEUED, HUMAN):
+            offer_greeting(session, state, "CODE", NOW)
+
+    await records.change(KEY, greet, NOW)
+    await records.change(KEY, end_with("CODE"), NOW)
+    taken = [await records.take_code(1, state) for state in (QUEUED, HUMAN, ENDED)]
+    assert len({each.msgid for each in taken if each is not None}) == 3
+
+
+# -- what customers ask for
+
+
+async def test_a_wish_to_end_is_there_for_another_process(records: Promise, open_ledger: Open) -> None:
+    def ask(at: float) -> Callable[[Session], None]:
+        def decide(session: Session) -> None:
+            begin(session)
+            session.end_asked_at = at
+
+        return decide
+
+    assert await records.asked_ends() == []
+    await records.change(KEY, ask(NOW + 5), NOW)
+    await records.change(BOBS, ask(NOW), NOW)
+    other = await open_ledger()
+    assert (await other.asked_ends(), await other.asked_ends(1)) == ([BOBS, KEY], [BOBS])
+    assert (await other.session(KEY)).end_asked_at == NOW + 5
+    await records.change(KEY, end, NOW)
+    assert await other.asked_ends() == [BOBS]
+
+
+@pytest.mark.parametrize("tells", [False, True])
+async def test_the_group_may_hear_of_every_end_by_a_customer(database: Database, tells: bool) -> None:
+    records, alerts = Ledger(database, TENANT, tell_ends=tells), Alerts(database)
+    for key, who in ((KEY, OperatorType.USER), (BOBS, OperatorType.AGENT)):
+        await records.change(key, begin, NOW)
+        operator = Operator(who, "x")
+        await records.change(key, lambda session, by=operator: finish(session, by, Via.API, NOW), NOW)  # type: ignore[misc]
+    due = await alerts.due(NOW, 10)
+    assert [(each.handoff.id, each.told, each.alerts) for each in due] == ([(1, True, {})] if tells else [])
+    assert [each.handoff_id for each in await alerts.close([1, 2])] == ([1] if tells else [])
+    assert (await alerts.close([1, 2]), await alerts.open()) == ([], [])
+
+
+def rate(handoff_id: int, score: str) -> Callable[[Session], None]:
+    return lambda session: session.ratings.append(RatingDraft(handoff_id, score, NOW + 99))
+
+
+async def ratings(records: Promise, handoff_id: int) -> list[tuple[object, ...]]:
+    rated = [each for each in await records.events(handoff_id) if each.type is EventType.RATED]
+    return [(each.operator, each.at, each.data) for each in rated]
+
+
+async def test_the_first_rating_of_an_ended_handoff_counts(records: Promise) -> None:
+    await begun(records, KEY)
+    await records.change(KEY, end, NOW)
+    for score in ("bad", "good"):
+        await records.change(KEY, rate(1, score), NOW)
+    assert await ratings(records, 1) == [(Operator(OperatorType.USER, ANN), NOW + 99, {"score": "bad"})]
+
+
+async def test_nobody_rates_what_is_open_or_of_another(records: Promise) -> None:
+    await begun(records, KEY, BOBS)
+    await records.change(BOBS, end, NOW)
+    for number in (1, 2, 3):
+        await records.change(KEY, rate(number, "good"), NOW)
+    assert [await ratings(records, number) for number in (1, 2, 3)] == [[], [], []]
+
+
+async def test_the_place_in_the_queue_counts_who_waits_longer_in_the_account(records: Promise) -> None:
+    def wait(at: float, status: HandoffStatus = HandoffStatus.PENDING) -> Callable[[Session], Handoff]:
+        return lambda session: open_handoff(session, status, None, at, Via.STATE)
+
+    first = await records.change(SessionKey(KF, "wmA"), wait(NOW), NOW)
+    await records.change(SessionKey(KF2, "wmB"), wait(NOW), NOW)
+    await records.change(SessionKey(KF, "wmC"), wait(NOW, HandoffStatus.ACCEPTED), NOW)
+    same = await records.change(KEY, wait(NOW), NOW)
+    last = await records.change(BOBS, wait(NOW + 1), NOW)
+    assert [await records.place_in_queue(each) for each in (first, same, last)] == [1, 2, 3]
 
 
 # -- marks

@@ -123,8 +123,22 @@ class Stage:
         return [each for each in self.sandbox.ledger.of("trans") if each["args"].get("service_state") == 4]
 
     def goodbyes(self) -> list[str]:
-        sent = self.sandbox.ledger.of("send_msg_on_event")
-        return [each["args"]["text"]["content"] for each in sent if each["errcode"] == 0]
+        """Texts of the closing messages; where they ask for a rating, it is the menu's head."""
+        said = self._by_code("closing-")
+        return [each["msgmenu"]["head_content"] if "msgmenu" in each else each["text"]["content"] for each in said]
+
+    def menus(self) -> list[list[str]]:
+        """Ids of the items of each closing message that has a menu."""
+        menus = [each["msgmenu"] for each in self._by_code("closing-") if "msgmenu" in each]
+        return [[item["click"]["id"] for item in menu["list"]] for menu in menus]
+
+    def greetings(self) -> list[str]:
+        return [each["text"]["content"] for each in self._by_code("greet")]
+
+    def _by_code(self, kind: str) -> list[dict[str, Any]]:
+        """What WeCom has taken of it, by single-use codes."""
+        sent = [each["args"] for each in self.sandbox.ledger.of("send_msg_on_event") if each["errcode"] == 0]
+        return [each for each in sent if each["msgid"].startswith(kind)]
 
 
 def settings_of(sandbox: Sandbox, folder: Path, **changes: Any) -> Settings:

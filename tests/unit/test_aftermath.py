@@ -11,6 +11,7 @@ import pytest
 from bot.aftermath import Aftermath
 from bot.errors import StorageError
 from bot.model import KfItem
+from bot.phrases import EndPhrases
 from bot.ports import Committed
 from bot.sessions import Session, follow
 from storage.database import Database
@@ -21,10 +22,10 @@ NOW = 1_700_000_000
 
 
 class Spy:
-    """Closings, Checks and Names as far as the aftermath knows them."""
+    """Leaving, Greetings, Closings, Checks or Names, as far as the aftermath knows them."""
 
     def __init__(self) -> None:
-        self.sent = self.woken = 0
+        self.sent = self.ended = self.woken = 0
         self.wanted: list[str] = []
         self.failed: list[tuple[str, Any]] = []
         self.error: Exception | None = None
@@ -35,6 +36,10 @@ class Spy:
         self.done.set()
         if self.error is not None:
             raise self.error
+
+    async def end_all(self) -> None:
+        self.ended += 1
+        self.done.set()
 
     async def not_delivered(self, fail_msgid: str, fail_type: Any) -> None:
         self.failed.append((fail_msgid, fail_type))
@@ -52,9 +57,15 @@ async def spy() -> Spy:
 
 
 @pytest.fixture
-def aftermath(people: People, fake_clock: FakeClock, spy: Spy) -> Aftermath:
+async def greeter() -> Spy:
+    return Spy()
+
+
+@pytest.fixture
+def aftermath(people: People, fake_clock: FakeClock, spy: Spy, greeter: Spy) -> Aftermath:
     any_spy: Any = spy
-    return Aftermath(people, fake_clock, any_spy, any_spy, any_spy)
+    any_greeter: Any = greeter
+    return Aftermath(people, fake_clock, any_spy, any_greeter, any_spy, any_spy, any_spy)
 
 
 def event(event_type: str, **fields: Any) -> KfItem:
@@ -65,7 +76,7 @@ def page(*items: KfItem) -> Committed:
     """As the store would have committed it."""
     session = Session(KF, ANN)
     for item in items:
-        follow(session, item, NOW, keep_text=True)
+        follow(session, item, NOW, keep_text=True, phrases=EndPhrases(["结束对话"]))
     return Committed(list(items), [session], 0)
 
 
@@ -78,6 +89,22 @@ async def test_a_code_is_used_at_once(aftermath: Aftermath, spy: Spy) -> None:
     await spy.done.wait()
     await aftermath.follow(page(TAKEN))
     assert spy.sent == 1
+
+
+async def test_the_code_of_an_accepted_session_is_used_at_once(aftermath: Aftermath, greeter: Spy) -> None:
+    await aftermath.follow(page(TAKEN))
+    assert greeter.sent == 0
+    await aftermath.follow(page(event("session_status_change", change_type=1, new_servicer_userid=LI, msg_code="C")))
+    await greeter.done.wait()
+    assert greeter.sent == 1
+
+
+async def test_an_end_phrase_is_taken_up_at_once(aftermath: Aftermath, spy: Spy) -> None:
+    await aftermath.follow(page(TAKEN, KfItem("m1", KF, ANN, NOW, 3, "text", text="先不要结束对话")))
+    assert not aftermath._tasks
+    await aftermath.follow(page(TAKEN, KfItem("m2", KF, ANN, NOW, 3, "text", text="结束对话")))
+    await spy.done.wait()
+    assert spy.ended == 1
 
 
 async def test_a_mark_wakes_the_state_reads(aftermath: Aftermath, spy: Spy) -> None:
@@ -123,9 +150,9 @@ async def test_reception_of_nobody_is_passed_over(aftermath: Aftermath, database
     assert await database.read(lambda db: db.execute("SELECT * FROM servicers").fetchall()) == []
 
 
-async def test_a_message_not_delivered_is_passed_on(aftermath: Aftermath, spy: Spy) -> None:
+async def test_a_message_not_delivered_is_passed_on(aftermath: Aftermath, spy: Spy, greeter: Spy) -> None:
     await aftermath.follow(page(event("msg_send_fail", fail_msgid="closing-1-a", fail_type=10)))
-    assert spy.failed == [("closing-1-a", 10)]
+    assert spy.failed == greeter.failed == [("closing-1-a", 10)]
 
 
 @pytest.mark.parametrize("error", [StorageError("busy"), RuntimeError("a bug")])

@@ -246,7 +246,7 @@ def test_the_last_word_says_who_ended_it_in_whatever_way(ended: dict[str, Any], 
 def test_many_last_words_are_one_message(count: int, more: bool) -> None:
     ended = [replace(an_ended(), nickname=f"客户{number}") for number in range(count)]
     lines = cards.closing_lines(ZH, ended, T).splitlines()
-    assert lines[0] == f"{count} 个提醒过的会话已结束："
+    assert lines[0] == f"{count} 个会话已结束："
     assert len(lines) == 1 + LISTED + more
     assert (lines[-1] == "还有 5 个") is more
 

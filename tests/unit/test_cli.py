@@ -97,6 +97,8 @@ def test_what_scripts_use_has_json(main: Main, verb: str) -> None:
         ["demo", "--port", "http"],
         ["sandbox", "--port", "99999"],
         ["run", "--settings"],
+        ["export", "sessions"],
+        ["export", "--format", "xlsx"],
     ],
 )
 def test_wrong_use_prints_usage_to_stderr(main: Main, words: list[str]) -> None:
@@ -108,7 +110,9 @@ def test_wrong_use_prints_usage_to_stderr(main: Main, words: list[str]) -> None:
 # -- settings
 
 
-@pytest.mark.parametrize("verb", [[], ["run"], ["check", "--json"], ["end", "wm1", "--json"], ["status", "--json"]])
+@pytest.mark.parametrize(
+    "verb", [[], ["run"], ["check", "--json"], ["end", "wm1", "--json"], ["status", "--json"], ["export"]]
+)
 def test_five_mistakes_are_five_lines_and_nothing_is_started(main: Main, tmp_path: Path, verb: list[str]) -> None:
     Path("settings.yaml").write_text(FIVE_MISTAKES)
     code, out, err = main(*verb)
@@ -136,7 +140,7 @@ def test_a_channel_that_is_only_a_file_leaves_nothing_behind(main: Main, tmp_pat
     assert [each.name for each in tmp_path.iterdir()] == ["settings.yaml"]
 
 
-@pytest.mark.parametrize("verb", [["status"], ["check"], ["end", "wm1"], ["run"], []])
+@pytest.mark.parametrize("verb", [["status"], ["check"], ["end", "wm1"], ["export"], ["run"], []])
 def test_the_file_may_be_named_before_or_after_the_verb(main: Main, verb: list[str]) -> None:
     Path("other.yaml").write_text("lang: fr")
     named = ["--settings", "other.yaml"]

@@ -8,10 +8,11 @@ import pytest
 
 from bot.closing import ClosingMessages
 from bot.errors import RateLimited, WeComBusy, WeComError
-from bot.model import EventType, Handoff, Operator, OperatorType, SessionKey, Via
-from bot.sessions import ClosingDraft, Session, finish, servicer_wrote
+from bot.model import EventType, Handoff, HandoffStatus, KfItem, Operator, OperatorType, SessionKey, Via
+from bot.phrases import rating
+from bot.sessions import ClosingDraft, Session, finish, open_handoff, servicer_wrote
 from storage.ledger import Ledger
-from tests.fakes import ANN, BOB, HUMAN, KF, LI, FakeClock, FakeKf, FakeSleep, raising, refusal, unavailable
+from tests.fakes import ANN, BOB, ENDED, HUMAN, KF, LI, FakeClock, FakeKf, FakeSleep, raising, refusal, unavailable
 
 TEXTS = {OperatorType.USER: "您已结束对话", OperatorType.AGENT: "客服已结束对话", OperatorType.SYSTEM: "对话已自动结束"}
 BUSY = WeComBusy(-1, "system busy", "/cgi-bin/kf/send_msg_on_event")
@@ -47,7 +48,7 @@ async def outcome(ledger: Ledger, handoff: Handoff) -> tuple[str, object]:
     """What the log says of the last try."""
     event = (await ledger.events(handoff.id))[-1]
     assert event.type is EventType.CLOSING
-    return await ledger.closing_state(handoff.id), event.data["outcome"]
+    return await ledger.code_state(handoff.id, ENDED), event.data["outcome"]
 
 
 @pytest.mark.parametrize("by", OperatorType)
@@ -124,8 +125,9 @@ async def test_a_code_found_dead_is_not_tried(
     handoff = await ended(ledger, fake_kf)
     fake_clock.move(21)
     assert (await closings.send(handoff.id), fake_kf.calls) == ("expired", [])
+    assert await outcome(ledger, handoff) == ("expired", "expired")
     await closings.send_all()
-    assert await ledger.due_closings() == []
+    assert await ledger.due_codes(ENDED) == []
 
 
 async def test_a_slow_one_does_not_cost_another_its_time(
@@ -145,14 +147,24 @@ async def test_a_slow_one_does_not_cost_another_its_time(
     assert len(fake_kf.sent) == 2
 
 
+async def test_what_a_dead_process_was_sending_may_have_arrived_before_its_code_died(
+    closings: ClosingMessages, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
+) -> None:
+    handoff = await ended(ledger, fake_kf)
+    await ledger.take_code(handoff.id, ENDED)
+    await ledger.recover_codes()
+    fake_clock.move(21)
+    assert (await closings.send(handoff.id), fake_kf.calls) == ("unknown", [])
+
+
 async def test_one_that_a_dead_process_was_sending_is_sent_after_a_restart(
     closings: ClosingMessages, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
 ) -> None:
     handoff = await ended(ledger, fake_kf)
-    assert await ledger.take_closing(handoff.id, fake_clock.now()) is not None
+    assert await ledger.take_code(handoff.id, ENDED) is not None
     await closings.send_all()
     assert fake_kf.sent == []
-    await ledger.recover_closings()
+    await ledger.recover_codes()
     await closings.send_all()
     assert len(fake_kf.sent) == 1
 
@@ -173,4 +185,63 @@ async def test_other_messages_that_fail_are_not_ours(
     handoff = await ended(ledger, fake_kf)
     await closings.send(handoff.id)
     await closings.not_delivered(msgid, 10)
-    assert await ledger.closing_state(handoff.id) == "sent"
+    assert await ledger.code_state(handoff.id, ENDED) == "sent"
+
+
+# -- the rating
+
+
+@pytest.fixture
+def asking(fake_kf: FakeKf, ledger: Ledger, fake_clock: FakeClock, fake_sleep: FakeSleep) -> ClosingMessages:
+    return ClosingMessages(
+        fake_kf, ledger, fake_clock, lambda handoff: TEXTS[handoff.ended_by or OperatorType.SYSTEM], fake_sleep,
+        rating=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("by", [OperatorType.USER, OperatorType.AGENT])
+async def test_it_asks_what_the_customer_thinks(
+    asking: ClosingMessages, ledger: Ledger, fake_kf: FakeKf, by: OperatorType
+) -> None:
+    handoff = await ended(ledger, fake_kf, by)
+    assert await asking.send(handoff.id) == "sent"
+    ((_, message, _),) = fake_kf.sent
+    assert (message.text, [words for _, words in message.items]) == (TEXTS[by], ["满意", "一般", "不满意"])
+    taps = [KfItem("m", KF, ANN, 0, 3, "text", text=words, menu_id=menu_id) for menu_id, words in message.items]
+    assert [rating(tap) for tap in taps] == [(handoff.id, score) for score in ("good", "middling", "bad")]
+
+
+async def test_nobody_is_asked_what_a_rule_has_ended(asking: ClosingMessages, ledger: Ledger, fake_kf: FakeKf) -> None:
+    handoff = await ended(ledger, fake_kf, OperatorType.SYSTEM)
+    await asking.send(handoff.id)
+    assert fake_kf.sent[0][1].items == ()
+
+
+async def test_nobody_is_asked_who_has_met_nobody(asking: ClosingMessages, ledger: Ledger, fake_kf: FakeKf) -> None:
+    key, now = SessionKey(KF, ANN), fake_kf.now()
+    fake_kf.session_state(KF, ANN, HUMAN, LI)
+    code = fake_kf.servicer_ends(KF, ANN)
+
+    def decide(session: Session) -> Handoff:
+        open_handoff(session, HandoffStatus.PENDING, None, now, Via.STATE)
+        handoff = finish(session, Operator(OperatorType.USER, ANN), Via.CHAT, now)
+        session.closings.append(ClosingDraft(handoff, code, now + 20))
+        return handoff
+
+    handoff = await ledger.change(key, decide, now)
+    assert (await asking.send(handoff.id), fake_kf.sent[0][1].items) == ("sent", ())
+
+
+async def test_a_text_too_long_for_a_menu_goes_without_one(
+    ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
+) -> None:
+    wordy = ClosingMessages(fake_kf, ledger, fake_clock, lambda handoff: "再" * 342, rating=True)
+    handoff = await ended(ledger, fake_kf)
+    await wordy.send(handoff.id)
+    assert (len(fake_kf.sent[0][1].text), fake_kf.sent[0][1].items) == (342, ())
+
+
+async def test_without_words_nobody_is_asked(ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock) -> None:
+    silent = ClosingMessages(fake_kf, ledger, fake_clock, lambda handoff: "", rating=True)
+    handoff = await ended(ledger, fake_kf)
+    assert (await silent.send(handoff.id), fake_kf.sent) == ("skipped", [])

@@ -649,7 +649,7 @@ async def test_a_crash_before_the_goodbye_leaves_it_to_the_next_start(bot: Bot, 
     await crash(bot, "send_on_event", "before", bot.end)
     heir = await start()
     assert (await heir.handoff()).status is HandoffStatus.COMPLETED
-    await heir.ledger.recover_closings()
+    await heir.ledger.recover_codes()
     await heir.handoffs._closings.send_all()
     assert heir.goodbyes == ["客服已结束对话"]
 

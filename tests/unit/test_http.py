@@ -8,7 +8,7 @@ import logging
 import socket
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -241,6 +241,107 @@ async def test_request_gives_any_status_and_body(http: Http) -> None:
         assert await http.request("POST", url, data=b"x") == (418, b"teapot")
 
 
+async def test_of_a_stranger_only_the_status_is_wanted(http: Http) -> None:
+    """However much it answers, and however slowly: no more than the beginning is read."""
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        assert (await request.read(), request.headers["X-A"]) == (b"x", "b")
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await response.write(b"x" * 1000)
+        return response
+
+    async with serving(endless) as url:
+        assert await http.post(url, b"x", {"X-A": "b"}, 5.0, "webhook") == 200
+
+
+async def test_a_short_answer_leaves_the_connection_in_use(http: Http) -> None:
+    ports: set[Any] = set()
+
+    async def handler(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        ports.add(request.transport.get_extra_info("peername"))
+        return web.Response(text="thanks")
+
+    async with serving(handler) as url:
+        for _ in range(3):
+            assert await http.post(url, b"x", {}, 5.0, "webhook") == 200
+    assert len(ports) == 1
+
+
+async def test_a_stranger_that_fails_has_a_name_and_no_address(http: Http) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    error = await failure(http.post(f"http://127.0.0.1:{port}/{SECRET}?key={SECRET}", b"x", {}, 5.0, "crm.example"))
+    assert error.endpoint == "crm.example"
+
+
+# -- addresses in the own network
+
+
+def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Every name leads there."""
+
+    async def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (each, port, 0, 0))
+            if ":" in each
+            else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port))
+            for each in addresses
+        ]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+
+
+async def test_no_connection_is_made_to_the_own_network() -> None:
+    asked: list[str] = []
+
+    async def count(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response()
+
+    async with Http(public_only=True) as http, serving(count) as url:
+        error = await failure(http.post(url, b"x", {}, 5.0, "crm"))
+        assert not error.sent and "a private address is refused" in error.errmsg
+        await failure(http.post(url.replace("127.0.0.1", "localhost"), b"x", {}, 5.0, "crm"))
+        await failure(http.post(url.replace("127.0.0.1", "2130706433"), b"x", {}, 5.0, "crm"))
+    assert asked == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+async def test_nor_where_a_name_leads_there(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    connected: list[Any] = []
+
+    async def connect(sock: socket.socket, to: Any) -> None:
+        connected.append(to)
+        raise ConnectionRefusedError
+
+    async with Http(public_only=True) as http:
+        resolving(monkeypatch, address)
+        monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", connect)
+        error = await failure(http.post("http://harmless.example/hook", b"x", {}, 5.0, "crm"))
+        assert "a private address is refused" in error.errmsg
+    assert connected == []
+
+
+async def test_of_several_addresses_only_the_public_ones_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked at is what is connected to: a name that answers differently the next time gains nothing."""
+    connected: list[Any] = []
+
+    async def connect(sock: socket.socket, to: Any) -> None:
+        connected.append(to[0])
+        raise ConnectionRefusedError
+
+    async with Http(public_only=True) as http:
+        resolving(monkeypatch, "10.0.0.1", "93.184.216.34")
+        monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", connect)
+        await failure(http.post("http://both.example/hook", b"x", {}, 5.0, "crm"))
+    assert set(connected) == {"93.184.216.34"}
+
+
 async def test_one_session_for_everything_closed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[int] = []
     original = aiohttp.ClientSession.__init__
@@ -305,12 +406,12 @@ async def test_the_websocket_uses_the_same_session(http: Http) -> None:
 
 
 async def test_nothing_secret_is_logged(http: Http, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.CRITICAL, "aiohttp.access")  # the fake server's own log, not ours
+    caplog.set_level(logging.DEBUG)  # after that: the last call is the handler's level too
     asyncio.get_running_loop().set_debug(True)
     async with serving(answering(b"", 502)) as url:
         await failure(http.json("POST", url, query=QUERY, body={"x": SECRET}))
-    assert SECRET not in caplog.text
+    assert caplog.text and SECRET not in caplog.text
     assert SECRET not in repr(http) + repr(vars(http))
 
 

@@ -21,7 +21,7 @@ from bot.kf_sync import (
     KfSync,
     _Line,
 )
-from bot.model import HandoffStatus, KfItem, SessionKey, SyncPage
+from bot.model import EVERYTHING, HandoffStatus, KfItem, SessionKey, SyncPage
 from bot.ports import AccountState, Committed
 from storage.ledger import Ledger
 from storage.sync_store import SyncStore
@@ -723,3 +723,42 @@ async def test_a_restarted_bot_goes_on_with_the_token_it_had(line: Line) -> None
     line.clock.move(600)
     await after_restart.sync(KF)
     assert line.turns == 1
+
+
+# -- what could not be read
+
+
+def parked(*raw: Any) -> SyncPage:
+    return SyncPage([], "C9", False, [(each, "no msgtype") for each in raw])
+
+
+def tolerant(payload: dict[str, Any], open_kfid: str) -> SyncPage:
+    """A version that has learned what was unreadable, but for what is of no colour."""
+    [raw] = payload["msg_list"]
+    if "colour" not in raw:
+        return SyncPage([], "", False, [(raw, "no colour")])
+    at = raw["send_time"]
+    return SyncPage([KfItem(raw["msgid"], open_kfid, ANN, at, 5, "text", servicer_userid=LI)], "", False)
+
+
+async def test_what_can_be_read_after_an_upgrade_is_news(line: Line) -> None:
+    await warm(line)
+    now = int(line.clock.now())
+    line.kf.pages(parked({"msgid": "p1", "colour": "blue", "send_time": now - 60}, {"msgid": "p2", "send_time": now}))
+    await line.sync.sync(KF)
+    line.committed.clear()
+    assert await line.sync.reread(await line.store.parked(EVERYTHING, 9), tolerant) == (1, 1)
+    opened = await line.ledger.open_handoff(KEY)
+    assert opened is not None and opened.status is HandoffStatus.IN_PROGRESS
+    assert [each.msgid for page in line.committed for each in page.fresh] == ["p1"]
+    assert [each.msgid for each in await line.store.parked(EVERYTHING, 9)] == ["p2"]
+    assert await line.sync.reread(await line.store.parked(EVERYTHING, 9), tolerant) == (0, 1)
+
+
+async def test_what_is_read_only_after_its_session_has_expired_is_history(line: Line) -> None:
+    await warm(line)
+    line.kf.pages(parked({"msgid": "p1", "colour": "blue", "send_time": int(line.clock.now())}))
+    await line.sync.sync(KF)
+    line.clock.move(49 * 3600.0)
+    assert await line.sync.reread(await line.store.parked(EVERYTHING, 9), tolerant) == (1, 0)
+    assert await line.ledger.history() == []

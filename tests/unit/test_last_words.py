@@ -35,6 +35,12 @@ def test_only_what_customers_wrote() -> None:
     assert words.of(ANNS) == "在吗"
 
 
+def test_a_tap_on_a_rating_is_no_word() -> None:
+    words = LastWords(True)
+    words.note([item("在吗"), item("满意", 1001, menu_id="rate:1:good"), item("101", 999, menu_id="101")])
+    assert words.of(ANNS) == "在吗"
+
+
 def test_nothing_where_no_text_may_be_kept() -> None:
     words = LastWords(False)
     words.note([item("在吗")])

@@ -13,6 +13,10 @@ NAMES = {
     "kfbot_job_runs_total",
     "kfbot_open_handoffs",
     "kfbot_ready",
+    "kfbot_sockets",
+    "kfbot_live_events_sent_total",
+    "kfbot_sockets_dropped_total",
+    "kfbot_webhook_tries_total",
 }
 
 
@@ -26,6 +30,11 @@ def test_every_name_is_there_with_its_labels() -> None:
     metrics.observe_job("poll", "failed")
     metrics.open.labels("human").set(3)
     metrics.ready.set(True)
+    metrics.observe_webhook("dead")
+    metrics.observe_socket("agent", "opened", 3)
+    metrics.observe_socket("agent", "closed")
+    metrics.observe_socket("agent", "sent", 40)
+    metrics.observe_socket("customer", "slow")
     text = metrics.text().decode()
     assert {line.partition("{")[0].partition(" ")[0] for line in text.splitlines()} >= NAMES
     for line in (
@@ -37,6 +46,10 @@ def test_every_name_is_there_with_its_labels() -> None:
         'kfbot_job_runs_total{job="poll",outcome="failed"} 1.0',
         'kfbot_open_handoffs{status="human"} 3.0',
         "kfbot_ready 1.0",
+        'kfbot_webhook_tries_total{outcome="dead"} 1.0',
+        'kfbot_sockets{door="agent"} 2.0',
+        'kfbot_live_events_sent_total{door="agent"} 40.0',
+        'kfbot_sockets_dropped_total{door="customer",why="slow"} 1.0',
     ):
         assert line in text
 

@@ -12,6 +12,7 @@ from bot.ending import EndResult, Outcome
 from bot.model import Handoff, OperatorType, Watched
 from bot.policies import AT_ONCE, MOST_REST, REST, Policies
 from bot.rules import HOUR, Policy
+from bot.sessions import Session
 from tests.fakes import raising, refusal, unavailable
 from tests.unit.conftest import MINUTE, Scene
 
@@ -64,6 +65,17 @@ async def test_who_writes_at_the_last_moment_is_not_cut_off(scene: Scene, job: J
     await job.end(handoff)
     assert (await scene.handoff(handoff.id)).status.is_open
     assert job.moves == 0 and job.told == [] and job.policies.not_before(handoff.id) == 0.0
+
+
+async def test_who_asks_for_the_end_is_left_to_make_it(scene: Scene, job: Job) -> None:
+    handoff = await scene.silent()
+
+    def ask(session: Session) -> None:
+        session.end_asked_at = scene.clock.now()
+
+    await scene.ledger.change(handoff.key, ask, scene.clock.now())
+    await job.end(handoff)
+    assert (await scene.handoff(handoff.id)).status.is_open and job.moves == 0
 
 
 async def test_a_customer_who_waits_is_never_ended_for_being_idle(scene: Scene, job: Job) -> None:

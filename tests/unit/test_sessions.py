@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.model import EventType, Handoff, HandoffStatus, KfItem, Operator, OperatorType, StateReading, Via
+from bot.model import EventType, Handoff, HandoffStatus, KfItem, Operator, OperatorType, ServiceState, StateReading, Via
+from bot.phrases import EndPhrases
 from bot.sessions import (
+    ASKED_HOLDS,
+    ASKED_LATELY,
     FOLLOW_UP,
     FOLLOW_UPS_APART,
     SKEW,
@@ -20,16 +23,20 @@ from bot.sessions import (
     finish,
     finish_elsewhere,
     follow,
+    hand_over,
     is_over,
     remember,
     snapshot,
     state_read,
+    wants_end,
 )
 from bot.states import SESSION_LIFETIME, STATUS_MOVES
 from tests.fakes import ANN, ASSISTANT, ENDED, HUMAN, KF, LI, NEW, QUEUED, TENANT, WU
 
 T = 1_700_000_000.0
 AGENT = Operator(OperatorType.AGENT, "ZhangSuQuan")
+END = "结束对话"
+PHRASES = EndPhrases([END])
 
 
 @dataclass
@@ -40,6 +47,8 @@ class Life:
     handoffs: list[Handoff] = field(default_factory=list)
     log: list[tuple[int, EventType, dict[str, Any]]] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
+    greetings: list[tuple[int, ServiceState, str]] = field(default_factory=list)
+    ratings: list[tuple[int, str]] = field(default_factory=list)
 
     def write(self) -> None:
         session = self.session
@@ -54,8 +63,11 @@ class Life:
                 handoff.previous_id = handoff.id - 1
         self.log += [(draft.handoff.id, draft.type, draft.data) for draft in session.drafts]
         self.codes += [draft.code for draft in session.closings]
-        for made in (session.dirty, session.handoffs, session.drafts, session.closings):
+        self.greetings += [(draft.handoff.id, draft.state, draft.code) for draft in session.greetings]
+        self.ratings += [(draft.handoff_id, draft.score) for draft in session.ratings]
+        for made in (session.dirty, session.handoffs, session.drafts, session.closings, session.greetings):
             made.clear()
+        session.ratings.clear()
 
     def customer(self, at: float, text: str = "在吗", now: float | None = None) -> Life:
         return self.item(3, at, now, text=text)
@@ -90,6 +102,10 @@ class Life:
         self.write()
         return self
 
+    def closed_before(self, at: float) -> Life:
+        """One stretch, of which nothing is left."""
+        return self.customer(at - 90).taken(at - 80).closed(at)
+
     def intended(self, at: float) -> Life:
         assert self.session.handoff is not None
         self.session.ending = Ending(1, self.session.handoff.id, AGENT, Via.COMMAND, "", at, 1)
@@ -98,7 +114,7 @@ class Life:
     def item(self, origin: int, at: float, now: float | None = None, **fields: Any) -> Life:
         fields = {"msgtype": "text", **fields}
         item = KfItem("m", KF, ANN, int(at), origin, **fields)
-        follow(self.session, item, at if now is None else now, keep_text=True)
+        follow(self.session, item, at if now is None else now, keep_text=True, phrases=PHRASES)
         self.write()
         return self
 
@@ -366,6 +382,141 @@ def test_only_an_open_handoff_can_be_finished() -> None:
 )
 def test_a_state_shows_whether_a_handoff_is_over(status: HandoffStatus, state: Any, over: bool) -> None:
     assert is_over(Handoff(1, TENANT, KF, ANN, status, None, T), state) is over
+
+
+# -- the customer asks for the end
+
+
+def test_an_end_phrase_is_a_wish_on_record_and_a_message_like_others() -> None:
+    life = served().customer(T, END)
+    assert life.session.end_asked_at == T and wants_end(life.session, T + 1)
+    assert (life.open.waiting_since, life.open.last_text, life.session.last_customer_at) == (T, END, T)
+
+
+def test_other_words_are_no_wish() -> None:
+    life = served().customer(T, "先不要结束对话").servicer(T + 1).item(5, T + 2, text=END, servicer_userid=LI)
+    assert life.session.end_asked_at is None and not wants_end(life.session, T + 3)
+
+
+@pytest.mark.parametrize("state", [None, NEW, ASSISTANT, ENDED])
+def test_a_wish_is_kept_until_the_state_is_read(state: Any) -> None:
+    """Only WeCom knows whether a human has the session by now."""
+    life = Life() if state is None else Life().read(StateReading(state), T - 60)
+    life.customer(T, END)
+    assert wants_end(life.session, T)
+    assert wants_end(life.read(HUMAN_LI, T + 1).session, T + 1)
+
+
+@pytest.mark.parametrize("state", [NEW, ASSISTANT, ENDED])
+def test_it_is_gone_where_no_human_has_the_session(state: Any) -> None:
+    life = Life().customer(T, END).read(StateReading(state), T + 1)
+    assert life.session.end_asked_at is None
+    assert life.read(HUMAN_LI, T + 5).session.end_asked_at is None
+
+
+def test_it_is_gone_when_the_session_has_ended_whoever_did_it() -> None:
+    assert served().customer(T, END).ended(T + 1).session.end_asked_at is None
+    assert served().customer(T, END).closed(T + 1).session.end_asked_at is None
+
+
+@pytest.mark.parametrize(("late", "counts"), [(0, True), (ASKED_LATELY, True), (ASKED_LATELY + 1, False)])
+def test_a_phrase_read_too_late_is_old_news(late: float, counts: bool) -> None:
+    life = served().customer(T, END, now=T + late)
+    assert (life.session.end_asked_at is not None) is counts
+
+
+def test_history_wishes_nothing() -> None:
+    life = served().remembered(3, T, text=END)
+    assert life.session.end_asked_at is None
+
+
+def test_the_same_wish_just_after_the_end_is_no_new_one() -> None:
+    life = served().closed(T).customer(T + SKEW - 1, END)
+    assert life.session.end_asked_at is None
+    assert life.customer(T + SKEW, END).session.end_asked_at == T + SKEW
+
+
+def test_late_news_of_it_does_not_end_the_next_stretch() -> None:
+    life = served().closed(T).reopened(T + 3).customer(T + 2, END, now=T + 4)
+    assert (life.open.id, life.session.end_asked_at) == (2, None)
+    assert life.customer(T + 5, END).session.end_asked_at == T + 5
+
+
+def test_who_writes_on_does_not_want_it_any_more() -> None:
+    life = served().customer(T, END).customer(T + SKEW, "谢谢")
+    assert wants_end(life.session, T + SKEW)
+    assert not wants_end(life.customer(T + SKEW + 1, "等等").session, T + SKEW + 1)
+
+
+def test_the_servicers_words_do_not_take_it_back() -> None:
+    life = served().customer(T, END).servicer(T + 60)
+    assert wants_end(life.session, T + 60)
+
+
+def test_it_is_not_wanted_for_ever() -> None:
+    life = served().customer(T, END)
+    assert wants_end(life.session, T + ASKED_HOLDS) and not wants_end(life.session, T + ASKED_HOLDS + 1)
+
+
+def test_who_asks_for_the_end_does_not_overtake_one_that_is_under_way() -> None:
+    life = served().intended(T).customer(T + 1, END)
+    assert life.session.ending is not None and not life.session.ending.overtaken
+    life.customer(T + 2, "谢谢")
+    assert life.session.ending.overtaken
+
+
+# -- codes of the beginning
+
+
+def test_an_accepted_session_brings_the_code_of_a_greeting() -> None:
+    life = Life().customer(T).change(1, T + 5, new_servicer_userid=LI, msg_code="REPLY")
+    assert life.greetings == [(1, HUMAN, "REPLY")]
+
+
+def test_without_a_code_there_is_none() -> None:
+    assert served().moved(T).reopened(T + 60).greetings == []
+
+
+def test_a_code_of_an_earlier_stretch_greets_nobody() -> None:
+    life = Life().customer(T).read(HUMAN_LI, T + 20)
+    assert life.change(1, T + 5, now=T + 30, new_servicer_userid=WU, msg_code="OLD").greetings == []
+    assert Life().closed_before(T).change(1, T - 5, now=T + 1, new_servicer_userid=LI, msg_code="OLD").greetings == []
+
+
+def test_a_session_that_we_hand_over_brings_one_too() -> None:
+    life = Life().customer(T).read(StateReading(QUEUED), T + 1)
+    hand_over(life.session, life.open, WU, AGENT, T + 2, Via.COMMAND, "REPLY")
+    life.write()
+    assert (life.greetings, life.open.servicer_userid) == ([(1, HUMAN, "REPLY")], WU)
+
+
+# -- ratings
+
+
+def test_a_rating_is_noted_and_is_no_word_of_the_conversation() -> None:
+    life = served().ended(T)
+    before = snapshot_of(life.session)
+    life.item(3, T + 60, text="满意", menu_id="rate:1:good")
+    assert life.ratings == [(1, "good")] and snapshot_of(life.session) == before
+
+
+def test_a_rating_leaves_an_open_handoff_alone() -> None:
+    life = served().ended(T).reopened(T + 60).servicer(T + 60)
+    before = snapshot_of(life.session), snapshot(life.open)
+    life.item(3, T + 70, text="不满意", menu_id="rate:1:bad")
+    assert life.ratings == [(1, "bad")] and (snapshot_of(life.session), life.open) == before
+
+
+def test_a_rating_of_before_the_start_is_passed_over() -> None:
+    life = Life().remembered(3, T, text="满意", menu_id="rate:1:good")
+    assert (life.ratings, life.session.last_customer_at) == ([], 0.0)
+
+
+def snapshot_of(session: Session) -> tuple[object, ...]:
+    return (
+        session.state, session.state_at, session.last_customer_at, session.check_at, session.version,
+        session.end_asked_at, session.last_handoff_id,
+    )  # fmt: skip
 
 
 # -- it is re-opened

@@ -12,7 +12,17 @@ import pytest
 
 from bot.errors import SettingsError
 from bot.hours import ALWAYS, parse_hours
-from bot.settings import Closing, Rule, Settings, Watch, missing_for_run, secrets_of
+from bot.model import EventType
+from bot.settings import (
+    WEBHOOK_EVENTS,
+    Closing,
+    Customer,
+    Rule,
+    Settings,
+    Watch,
+    missing_for_run,
+    secrets_of,
+)
 from bot.settings_file import load
 
 KEY = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"
@@ -137,6 +147,63 @@ def test_every_problem_at_once_with_its_key() -> None:
 def test_unknown_keys_name_what_was_meant(text: str, key: str, meant: str) -> None:
     said = problems(text)[key]
     assert said == (f"unknown key; did you mean {meant}?" if meant else "unknown key")
+
+
+# -- webhooks
+
+
+def hook(url: str = "https://crm.example/hook", secret: str = "s", events: str = "[]", more: str = "") -> str:
+    return f'webhooks: [{{url: "{url}", secret: "{secret}", events: {events}}}]\n{more}'
+
+
+def test_a_webhook_hears_of_everything_unless_it_names_events() -> None:
+    assert read(hook()).webhooks[0].types == frozenset(WEBHOOK_EVENTS.values())
+    named = read(hook(events="[handoff.completed, handoff.progress]")).webhooks[0]
+    assert named.types == {EventType.COMPLETED, EventType.PROGRESS}
+
+
+def test_an_unknown_event_is_refused_with_those_there_are() -> None:
+    said = problems(hook(events="[handoff.completed, HANDOFF_COMPLETED]"))["webhooks.0.events"]
+    assert said == (
+        "there is no event HANDOFF_COMPLETED; there are: handoff.requested, handoff.accepted, handoff.progress, "
+        "handoff.transferred, handoff.completed"
+    )
+
+
+@pytest.mark.parametrize("url", ["", "crm.example", "ftp://crm", "https://", "https:///x", "http://x:0/", "http://x:y/",
+                                 "http://[::1", "http://a b/"])  # fmt: skip
+def test_what_is_no_whole_address(url: str) -> None:
+    assert "must be a whole address" in problems(hook(url, more="webhooks_allow_private: true"))["webhooks.0.url"]
+
+
+def test_a_secret_must_not_be_empty() -> None:
+    assert "is empty" in problems(hook(secret=""))["webhooks.0.secret"]
+
+
+def test_an_address_is_known_by_its_hash_and_shown_by_its_host() -> None:
+    url = "https://Crm.example/h/?key=k"
+    one, other = read(hook(url)).webhooks[0], read(hook("https://crm.example/h?key=k")).webhooks[0]
+    assert one.url == url, "the slash at the end stays"
+    assert one.host == other.host == "crm.example"
+    assert one.id != other.id and len(one.id) == 16
+    assert read(hook(url, secret="another")).webhooks[0].id == one.id
+
+
+def test_an_address_stands_there_once() -> None:
+    twice = 'webhooks: [{url: "https://a/?k=s5s5s5", secret: s}, {url: "https://a/?k=s5s5s5", secret: t}]'
+    said = problems(twice)["webhooks"]
+    assert "twice" in said and "s5s5s5" not in said
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "10.0.0.8", "192.168.1.1:8000", "[::1]", "[fd00::1]:80"])
+def test_the_own_network_is_refused_unless_it_is_meant(host: str) -> None:
+    said = problems(hook(f"http://{host}/hook?key=s5s5s5"))["webhooks"]
+    assert "is a private address" in said and "webhooks_allow_private: true" in said and "s5s5s5" not in said
+    assert read(hook(f"http://{host}/hook", more="webhooks_allow_private: true")).webhooks_allow_private
+
+
+def test_a_password_in_an_address_is_a_secret() -> None:
+    assert "hunter2" in secrets_of(read(hook("https://me:hunter2@crm.example/hook")))
 
 
 # -- values
@@ -291,6 +358,26 @@ def test_the_closing_text_of_on_message() -> None:
     assert Closing(system="bye", on_message="again").for_on_message == "again"
     assert Closing(on_message="").for_on_message == ""
     assert read("customer: {closing: {on_message: }}").customer.closing == Closing()
+
+
+# -- what customers are told, and what they may say
+
+
+def test_the_phrase_customers_are_told_of_is_the_first() -> None:
+    assert Customer().phrase == "结束对话"
+    assert read("customer: {end_phrases: [再见, 结束对话]}").customer.phrase == "再见"
+    assert read("customer: {end_phrases: []}").customer.phrase == ""
+
+
+@pytest.mark.parametrize("phrase", ["", " ", "！！", "👋"])
+def test_a_phrase_of_nothing_but_marks_would_never_be_met(phrase: str) -> None:
+    found = problems(f'customer: {{end_phrases: [结束对话, "{phrase}"]}}')
+    assert "neither letter nor digit" in found["customer.end_phrases"]
+
+
+def test_the_group_hears_of_alerted_ends_or_of_all() -> None:
+    assert read("customer: {tell_group: always}").customer.tell_group == "always"
+    assert "customer.tell_group" in problems("customer: {tell_group: never}")
 
 
 # -- times
@@ -450,10 +537,10 @@ def test_variables_reach_every_kind_of_key(
 
 def test_variables_of_nested_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KFBOT_END__ACCOUNTS", '{"wkAb": {"policy": "idle", "idle_after": "30m"}}')
-    monkeypatch.setenv("KFBOT_WEBHOOKS", '[{"url": "https://crm", "secret": "x", "events": ["HANDOFF_COMPLETED"]}]')
+    monkeypatch.setenv("KFBOT_WEBHOOKS", '[{"url": "https://crm", "secret": "x", "events": ["handoff.completed"]}]')
     settings = read("")
     assert settings.end.accounts["wkAb"].idle_after == 1800.0
-    assert settings.webhooks[0].events == ["HANDOFF_COMPLETED"]
+    assert settings.webhooks[0].events == ["handoff.completed"]
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,7 @@ async def test_a_command_in_that_group_has_just_said_so(
 async def test_many_ends_are_one_message(scene: Scene) -> None:
     await scene.speaker().last_words(await ended(scene, await scene.crowd(FOLD + 1)))
     [text] = texts(scene)
-    assert text.startswith("6 个提醒过的会话已结束：") and len(text.splitlines()) == 7
+    assert text.startswith("6 个会话已结束：") and len(text.splitlines()) == 7
 
 
 async def test_a_muted_group_hears_no_last_words_either(scene: Scene) -> None:

@@ -134,6 +134,19 @@ async def test_from_the_queue_it_is_accepted(bot: Bot) -> None:
     assert len(await bot.passed_on()) == 1
 
 
+async def test_the_code_that_comes_with_it_is_kept_for_the_greeting(bot: Bot) -> None:
+    await bot.open("")
+    await bot.give()
+    assert await bot.ledger.due_codes(QUEUED, HUMAN) == [(1, HUMAN)]
+
+
+async def test_without_an_answer_there_is_no_code(bot: Bot) -> None:
+    await bot.open("")
+    bot.kf.after("trans", raising(unavailable()))
+    assert (await bot.give()).outcome is Outcome.DONE
+    assert await bot.ledger.due_codes(QUEUED, HUMAN) == []
+
+
 async def test_clocks_and_progress_stay_as_they_were(bot: Bot) -> None:
     before = await bot.open()
     bot.clock.move(600)

@@ -40,6 +40,13 @@ QUESTIONS: dict[str, tuple[Ask, str]] = {
     "counts": (lambda ask: ask.counts(), "COVERING INDEX handoffs_counts"),
     "history": (lambda ask: ask.history(), "PRIMARY KEY"),
     "history of one": (lambda ask: ask.history(ONE), "handoffs_customer"),
+    "page": (lambda ask: ask.page("", "", None, 10), "PRIMARY KEY"),
+    "page before": (lambda ask: ask.page("", "", 5000, 10), "PRIMARY KEY"),
+    "page of one": (lambda ask: ask.page("", MINE, None, 10), "handoffs_account"),
+    "page completed of one": (lambda ask: ask.page("COMPLETED", MINE, None, 10), "handoffs_over"),
+    "page cancelled of one": (lambda ask: ask.page("CANCELLED", THEIRS, None, 10), "handoffs_over"),
+    "page open": (lambda ask: ask.page("OPEN", "", None, 10), "handoffs_"),
+    "page accepted of one": (lambda ask: ask.page("ACCEPTED", MINE, None, 10), "handoffs_"),
     "events": (lambda ask: ask.events(3), "handoff_events_handoff"),
 }
 
@@ -94,3 +101,22 @@ async def test_each_question_has_its_index(database: Database, ask: Ask, index: 
     [sql] = asked
     plan = await database.read(lambda db: db.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall())
     assert any(index in row[3] for row in plan), plan
+
+
+async def test_pages_of_ended_ones_are_merged_from_the_accounts(database: Database) -> None:
+    """And cost no look at what ended otherwise, however long ago the last one did."""
+    await database.write(_fill)
+    for seen, scope in SCOPES.items():
+        ask = Questions(database, scope)
+        for kind in ("COMPLETED", "CANCELLED", "PENDING", ""):
+            steps = await _steps(database, ask.page(kind, "", None, 10))
+            assert steps <= MOST, (kind, seen)
+    newest = await Questions(database).page("COMPLETED", "", None, 3)
+    assert [each.id for each in newest] == [OLD + OVER, OLD + OVER - 1, OLD + OVER - 2]
+    older = await Questions(database).page("COMPLETED", "", OLD + 2, 3)
+    assert [each.id for each in older] == [OLD + 1, OLD, OLD - 1], "the newer one is theirs, the others mine"
+    assert [each.id for each in await Questions(database, SCOPES["mine"]).page("COMPLETED", "", None, 2)] == [
+        OLD,
+        OLD - 1,
+    ]
+    assert await Questions(database, SCOPES["mine"]).page("", THEIRS, None, 2) == []

@@ -107,6 +107,14 @@ def served(at: float, *, ends: bool) -> Callable[[Session], Handoff]:
     return decide
 
 
+def keep_delivery(db: sqlite3.Connection, handoff: int, state: str, settled_at: float | None) -> None:
+    db.execute(
+        """INSERT INTO deliveries (webhook, event_id, handoff_id, key, state, settled_at)
+            SELECT 'one', 1 + (SELECT count(*) FROM deliveries), ?, 'key', ?, ?""",
+        (handoff, state, settled_at),
+    )
+
+
 async def begun(ledger: Ledger, database: Database, customer: str, at: float, *, ends: bool) -> int:
     """With one row more in each table that knows of handoffs."""
     key = SessionKey(KF, customer)
@@ -120,6 +128,7 @@ async def begun(ledger: Ledger, database: Database, customer: str, at: float, *,
             (handoff, at, at),
         )
         db.execute("INSERT INTO quiets (handoff_id, acked_by, acked_at) VALUES (?, ?, ?)", (handoff, LI, at))
+        keep_delivery(db, handoff, "pending", None)
 
     await database.write(tell)
     if ends:
@@ -134,7 +143,8 @@ async def test_an_ended_handoff_goes_with_all_that_belongs_to_it(
     lately = await begun(ledger, database, BOB, NOW - KEEP, ends=True)
     deleted = await old.prune(NOW)
     assert deleted == {
-        "handoffs": 1, "handoff_events": 4, "endings": 1, "closings": 1, "alerts": 1, "quiets": 1, "sessions": 1
+        "handoffs": 1, "handoff_events": 4, "endings": 1, "codes": 1, "alerts": 1, "quiets": 1, "deliveries": 1,
+        "sessions": 1,
     }  # fmt: skip
     assert await left(database, "handoffs", "id") == [lately]
     for table in OF_A_HANDOFF:
@@ -203,6 +213,19 @@ async def test_commands_are_forgotten(database: Database, old: Retention) -> Non
         await chats.claim(tap, "end", "", NOW - days * DAY)
     assert await old.prune(NOW) == {"commands": 1}
     assert await left(database, "commands", "msgid") == ["msg89"]
+
+
+async def test_what_webhooks_accepted_is_forgotten_after_days_and_what_they_did_not_is_kept(
+    database: Database, old: Retention
+) -> None:
+    def fill(db: sqlite3.Connection) -> None:
+        for state, days in (("done", 3.1), ("done", 2.9), ("dead", 30.0)):
+            keep_delivery(db, 1, state, NOW - days * DAY)
+        keep_delivery(db, 1, "pending", None)
+
+    await database.write(fill)
+    assert await old.prune(NOW) == {"deliveries": 1}
+    assert await left(database, "deliveries", "id") == [2, 3, 4]
 
 
 # -- a little at a time

@@ -10,7 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.errors import StorageError
-from bot.model import Handoff, KfAccount, KfItem, ServiceState, SessionKey, StateReading, SyncPage
+from bot.model import (
+    EVERYTHING,
+    Handoff,
+    KfAccount,
+    KfItem,
+    Scope,
+    ServiceState,
+    SessionKey,
+    StateReading,
+    SyncPage,
+)
 from bot.ports import AccountCounts, AccountState, Committed
 from bot.sessions import Session, follow, state_read
 from storage.database import Database
@@ -255,6 +265,46 @@ async def test_stretches_of_one_page_name_each_other(sync_store: SyncStore, ledg
     await commit(sync_store, page(change("5", 4, NOW + 200)))
     assert await links(ledger, ANN) == [None, 1, 1]
     assert len([each for each in await ledger.history(KEY) if each.status.is_open]) == 1
+
+
+# -- what could not be read
+
+
+RAW = {"msgid": "p1", "open_kfid": KF, "colour": "blue"}
+
+
+async def test_what_could_not_be_read_is_listed_as_it_came(sync_store: SyncStore) -> None:
+    await commit(sync_store, page(item("m1"), broken=[(RAW, "no msgtype"), ([1], "not an object")]))
+    found = await sync_store.parked(EVERYTHING, 9)
+    assert [(each.open_kfid, each.raw, each.why) for each in found] == [
+        (KF, RAW, "no msgtype"),
+        (KF, [1], "not an object"),
+    ]
+    assert await sync_store.count_parked(EVERYTHING) == 2
+    assert len(await sync_store.parked(EVERYTHING, 1)) == 1
+    others = Scope(frozenset({KF}))
+    assert (await sync_store.parked(others, 9), await sync_store.count_parked(others)) == ([], 0)
+
+
+async def test_what_can_be_read_now_takes_its_place(sync_store: SyncStore, ledger: Ledger, database: Database) -> None:
+    await sync_store.begin(KF, NOW)
+    await commit(sync_store, page(broken=[(RAW, "no msgtype")], cursor="C7"))
+    [parked] = await sync_store.parked(EVERYTHING, 9)
+    committed = await sync_store.unpark(parked, page(change("p1", 1), cursor=""), following, NOW)
+    assert committed is not None and [each.msgid for each in committed.fresh] == ["p1"]
+    assert await rows(database, "SELECT msgid, state FROM items") == [("p1", "done")]
+    assert len(await ledger.open_handoffs()) == 1
+    assert (await account(sync_store)).cursor == "C7"
+    assert await sync_store.unpark(parked, page(change("p1", 1)), following, NOW) is None, "somebody was faster"
+
+
+async def test_what_came_again_in_the_meantime_counts_once(sync_store: SyncStore, database: Database) -> None:
+    await commit(sync_store, page(broken=[({"colour": "blue"}, "no msgtype")]))
+    await commit(sync_store, page(item("m1")))
+    [parked] = await sync_store.parked(EVERYTHING, 9)
+    committed = await sync_store.unpark(parked, page(item("m1"), cursor=""), following, NOW)
+    assert committed is not None and committed.fresh == []
+    assert await rows(database, "SELECT msgid FROM items") == [("m1",)]
 
 
 KINDS = st.sampled_from(["customer", LI, WU, "1", "2", "3", "4"])

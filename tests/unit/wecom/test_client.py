@@ -31,6 +31,7 @@ from bot.wecom.protocol import (
     ACCOUNT_LIST,
     CUSTOMER_BATCHGET,
     GETTOKEN,
+    GETUSERINFO,
     SEND_MSG,
     SEND_MSG_ON_EVENT,
     SERVICER_LIST,
@@ -61,6 +62,7 @@ ACTS: dict[str, Call] = {
     STATE_TRANS: lambda client: client.trans(KEY, ServiceState.ENDED),
     SEND_MSG: lambda client: client.send(KEY, Message("hi"), "m1"),
     SEND_MSG_ON_EVENT: lambda client: client.send_on_event("CODE", Message("hi"), "m1"),
+    GETUSERINFO: lambda client: client.member("CODE"),
 }
 CALLS = READS | ACTS
 GOOD = {**OK, "service_state": 3, "msg_code": "CODE", "msgid": "m1", "next_cursor": "C2", "has_more": 0}
@@ -189,6 +191,22 @@ async def test_send_on_event(client: KfClient, wecom: Script) -> None:
     assert await client.send_on_event("CODE", Message("hi", (("a", "b"),)), "m1") == "m1"
     body = wecom.asked(SEND_MSG_ON_EVENT)[0].body
     assert (body["code"], body["msgid"], body["msgtype"]) == ("CODE", "m1", "msgmenu")
+
+
+@pytest.mark.parametrize(
+    ("told", "userid"),
+    [
+        ({"userid": "LiNa", "user_ticket": "x"}, "LiNa"),
+        ({"UserId": "LiNa"}, "LiNa"),  # as the older user/getuserinfo spells it
+        ({"openid": "o1"}, ""),
+        ({"openid": "o1", "external_userid": "wm1"}, ""),
+        ({"userid": None}, ""),
+        ({}, ""),
+    ],
+)
+async def test_who_has_logged_in(client: KfClient, wecom: Script, told: dict[str, Any], userid: str) -> None:
+    wecom.on(GETUSERINFO, {**OK, **told})
+    assert await client.member("a code/+") == userid
 
 
 async def test_servicers_is_a_get(client: KfClient, wecom: Script) -> None:
@@ -618,4 +636,4 @@ def test_paths_are_wecoms() -> None:
     paths = [
         value for name, value in vars(protocol).items() if isinstance(value, str) and value.startswith("/cgi-bin/")
     ]
-    assert len(paths) == len(set(paths)) == 9
+    assert len(paths) == len(set(paths)) == 10

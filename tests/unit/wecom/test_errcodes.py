@@ -14,11 +14,11 @@ from bot.wecom import protocol
 from bot.wecom.errcodes import KINDS, MEANINGS, UNAVAILABLE, WHOLE_APP, Meaning, meaning_of, raise_for
 
 PATH = "/cgi-bin/kf/x"
-# Every code of sections 1.4 and 7 of the reference.
+# Every code of sections 1.4 and 7 of the reference, and that of the web login.
 DOCUMENTED = [
     *(-1, 40001, 40003, 40007, 40008, 40009, 40013, 40014, 40058, 40091, 40096, 40201, 41001, 41002, 41004, 42001),
     *(45001, 45002, 45009, 45033, 45034, 48002, 48007, 50003, 60011, 60020, 60030, 60111, 90207, 301002),
-    *range(95000, 95033),
+    *(40029, *range(95000, 95033)),
 ]
 
 

@@ -1,0 +1,99 @@
+"""Messages by single-use codes: tried until they are in, refused, or their code is dead, and put on record.
+
+A code works once, so repeating cannot double a message: not after a try of unknown outcome, nor after the death of a
+process that was sending.
+
+https://developer.work.weixin.qq.com/document/path/95122
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from bot.errors import RateLimited, WeComBusy, WeComError, WeComUnavailable
+from bot.model import EventType, Handoff, Message, ServiceState
+from bot.ports import Clock, CodeMessage, KfApi, Ledger
+from bot.sessions import SYSTEM, Session
+
+log = logging.getLogger("kfbot.codes")
+
+_MSGID = re.compile(r"(closing|greet2|greet3)-(\d{1,12})-")
+_GIVEN_IN = {"closing": ServiceState.ENDED, "greet2": ServiceState.QUEUED, "greet3": ServiceState.HUMAN}
+
+
+async def always() -> bool:
+    return True
+
+
+class CodeMessages:
+    """`given_in`: in which states the codes were given that this one spends."""
+
+    given_in: frozenset[ServiceState]
+
+    def __init__(
+        self, kf: KfApi, ledger: Ledger, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._kf, self._ledger, self._clock, self._sleep = kf, ledger, clock, sleep
+
+    async def not_delivered(self, fail_msgid: str, fail_type: Any) -> None:
+        """WeCom accepted a message and could not deliver it (event msg_send_fail): record that, if it is ours."""
+        found = _MSGID.match(fail_msgid)
+        given_in = _GIVEN_IN[found[1]] if found else None
+        handoff = await self._ledger.handoff(int(found[2])) if found and given_in in self.given_in else None
+        if handoff is not None and given_in is not None:
+            await self._settle(handoff, given_in, "failed", None, f"msg_send_fail {fail_type}")
+
+    async def _deliver(
+        self,
+        taken: CodeMessage,
+        message: Message | None,
+        pauses: Iterable[float],
+        still: Callable[[], Awaitable[bool]] = always,
+    ) -> str:
+        """Returns how it went: sent, failed, expired, unknown, or skipped where there is nothing to say.
+
+        `pauses`: seconds between the tries, without end. `still` False: the code has died with the session's state.
+        """
+        state, error = await self._spend(taken, message, pauses, still) if message else ("skipped", None)
+        await self._settle(taken.handoff, taken.given_in, state, error)
+        return state
+
+    async def _spend(
+        self, taken: CodeMessage, message: Message, pauses: Iterable[float], still: Callable[[], Awaitable[bool]]
+    ) -> tuple[str, WeComError | None]:
+        doubt: WeComError | None = None
+        lost = taken.attempts > 1  # what a dead process sent may have got through
+        for pause in pauses:
+            if self._clock.now() >= taken.expires_at or not await still():
+                break
+            try:
+                await self._kf.send_on_event(taken.code, message, taken.msgid)
+            except (WeComUnavailable, WeComBusy, RateLimited) as passing:
+                doubt = passing if isinstance(passing, WeComUnavailable) and passing.sent else doubt
+                await self._sleep(pause)
+            except WeComError as refused:
+                # After a try of unknown outcome a refusal may just say that the code is spent.
+                return ("unknown" if doubt or lost else "failed"), refused
+            else:
+                return "sent", None
+        return ("unknown" if doubt or lost else "expired"), doubt
+
+    async def _settle(
+        self, handoff: Handoff, given_in: ServiceState, state: str, error: WeComError | None, why: str = ""
+    ) -> None:
+        errcode, now = (error.errcode if error else 0), self._clock.now()
+
+        def record(session: Session) -> None:
+            if given_in is ServiceState.ENDED:
+                session.log(handoff, EventType.CLOSING, SYSTEM, now, outcome=state, errcode=errcode)
+            else:
+                session.log(handoff, EventType.GREETING, SYSTEM, now, outcome=state, errcode=errcode, state=given_in)
+
+        await self._ledger.settle_code(handoff, given_in, state, errcode, why or str(error or ""), record, now)
+        if state not in ("sent", "skipped"):
+            about = f"handoff={handoff.id} state={given_in:d} errcode={errcode}"
+            log.warning("message by code %s | %s %s", state, about, why)

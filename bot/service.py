@@ -1,0 +1,182 @@
+"""The handoff service: what the API may do with a handoff, for a customer and for staff, over the one path of all ends.
+
+`end_by_user` and `complete` differ in who asks and what they may see, in nothing else. A handoff that is not the
+asker's is no handoff: it costs the same look at the record and gets the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bot.attention import Attention, Heard
+from bot.ending import NOT_ALLOWED, EndResult, Outcome
+from bot.errors import BadRequest, HandoffNotActive, HandoffUnsettled, KfbotError, NotFound
+from bot.handoffs import Handoffs
+from bot.model import (
+    EVERYTHING,
+    Handoff,
+    HandoffEvent,
+    HandoffStatus,
+    Operator,
+    OperatorType,
+    Scope,
+    SessionKey,
+    Via,
+    Watched,
+)
+from bot.ports import Clock, Ledger, Questions
+from bot.tokens import AgentClaims, CustomerClaims
+from bot.transfer import Outcome as Given
+from bot.transfer import TransferResult, Transfers
+from bot.wording import Words
+
+NAMED = 10  # servicers in a message
+
+
+class HandoffService:
+    """`on_end` is called after each end that was made here."""
+
+    def __init__(
+        self,
+        tenant_id: str,
+        handoffs: Handoffs,
+        ledger: Ledger,
+        transfers: Transfers,
+        attention: Attention,
+        clock: Clock,
+        say: Words,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._tenant, self._handoffs, self._ledger = tenant_id, handoffs, ledger
+        self._transfers, self._attention, self._clock, self._say = transfers, attention, clock, say
+        self._on_end = on_end
+
+    # -- the customer
+
+    async def end_by_user(self, claims: CustomerClaims, handoff_id: int) -> Handoff:
+        """As `complete`, of their own handoff."""
+        handoff = await self._ledger.handoff(handoff_id)
+        if handoff is None or not _is_theirs(claims, handoff):
+            raise NotFound(self._say("api.not_found"))
+        return await self._end(handoff, Operator(OperatorType.USER, claims.external_userid))
+
+    async def current(self, claims: CustomerClaims) -> Handoff | None:
+        """The customer's open handoff."""
+        found = await self._ledger.open_handoff(SessionKey(claims.open_kfid, claims.external_userid))
+        return found if found is not None and _is_theirs(claims, found) else None
+
+    # -- staff
+
+    def scope(self, claims: AgentClaims) -> Scope:
+        """The accounts that somebody may see. A token names a member and no group: it cannot tell which team's."""
+        return EVERYTHING
+
+    async def complete(self, claims: AgentClaims, handoff_id: int, reason: str = "") -> Handoff:
+        """End it; again by the same one is success again, with the same data.
+
+        Raises NotFound, HandoffNotActive (somebody else has ended it) and HandoffUnsettled (WeCom refused, or does
+        not answer: then it is settled later).
+        """
+        handoff = await self.handoff(claims, handoff_id)
+        return await self._end(handoff, Operator(OperatorType.AGENT, claims.userid), reason)
+
+    async def handoff(self, claims: AgentClaims, handoff_id: int) -> Handoff:
+        """Raises NotFound."""
+        found = await self._seen(claims).handoff(handoff_id)
+        if found is None or found.tenant_id != self._tenant:
+            raise NotFound(self._say("api.not_found"))
+        return found
+
+    async def events(self, claims: AgentClaims, handoff_id: int) -> list[HandoffEvent]:
+        """Raises NotFound."""
+        await self.handoff(claims, handoff_id)
+        return await self._seen(claims).events(handoff_id)
+
+    async def page(
+        self, claims: AgentClaims, kind: str, open_kfid: str, before: int | None, limit: int
+    ) -> list[Handoff]:
+        """Newest first, those before the one with that id. `kind` and `open_kfid` as in `bot.ports.Questions`."""
+        return await self._seen(claims).page(kind, open_kfid, before, limit)
+
+    async def snooze(self, claims: AgentClaims, handoff_id: int, seconds: float) -> Watched:
+        """Raises NotFound, HandoffNotActive."""
+        handoff = await self.handoff(claims, handoff_id)
+        answer = await self._attention.snooze(handoff.id, claims.userid, seconds, anew=True)
+        if answer is None:
+            raise NotFound(self._say("api.not_found"))
+        if answer.heard is Heard.OVER:
+            raise self._over(answer.watched.handoff)
+        return answer.watched
+
+    async def transfer(self, claims: AgentClaims, handoff_id: int, servicer: str) -> Handoff:
+        """`servicer` as `bot.transfer.meant_by` takes it. Raises as `complete`, BadRequest for whom it cannot be now.
+
+        WeComError where WeCom cannot be asked: then nothing was done.
+        """
+        handoff = await self.handoff(claims, handoff_id)
+        operator = Operator(OperatorType.AGENT, claims.userid)
+        result = await self._transfers.give(handoff.key, servicer, operator, Via.API, handoff_id=handoff.id)
+        if result.outcome in (Given.DONE, Given.SAME):
+            return result.handoff or handoff
+        raise self._not_given(result, handoff)
+
+    def _seen(self, claims: AgentClaims) -> Questions:
+        return self._ledger.within(self.scope(claims))
+
+    # -- one end
+
+    async def _end(self, handoff: Handoff, operator: Operator, reason: str = "") -> Handoff:
+        if not handoff.status.is_open:
+            return self._ended(handoff, operator)
+        result = await self._handoffs.end(handoff.key, operator, Via.API, reason, handoff_id=handoff.id)
+        if result.outcome is Outcome.ENDED and result.handoff is not None:
+            self._on_end()
+            return result.handoff
+        if result.outcome is Outcome.ALREADY:
+            return self._ended(result.handoff or handoff, operator)
+        raise self._not_ended(result, operator)
+
+    def _ended(self, handoff: Handoff, operator: Operator) -> Handoff:
+        """It is over. Who ended it, as it is on record, may ask again; anybody else is told."""
+        by = None if handoff.ended_by is None else Operator(handoff.ended_by, handoff.operator_id or "")
+        if by != operator:
+            raise self._over(handoff)
+        return handoff
+
+    def _over(self, handoff: Handoff) -> HandoffNotActive:
+        if handoff.completed_at is None:
+            return HandoffNotActive(self._say("api.not_active"))
+        when = self._say.when(handoff.completed_at, self._clock.now())
+        return HandoffNotActive(self._say("api.ended", by=self._say.ended_by(handoff), when=when))
+
+    def _not_ended(self, result: EndResult, operator: Operator) -> HandoffNotActive | HandoffUnsettled:
+        if result.outcome is Outcome.NOT_HUMAN:
+            return HandoffNotActive(self._say("api.not_active"))
+        if result.outcome is Outcome.UNKNOWN:
+            return HandoffUnsettled(self._say("api.unknown"))
+        if operator.type is OperatorType.USER or result.error is None:
+            return HandoffUnsettled(self._say("api.failed"))
+        queued = result.handoff is not None and result.handoff.status is HandoffStatus.PENDING
+        if queued and result.error.errcode == NOT_ALLOWED:
+            return HandoffUnsettled(self._say("end.queue"))
+        return HandoffUnsettled(self._say("api.refused", why=self._say.error(result.error)))
+
+    def _not_given(self, result: TransferResult, handoff: Handoff) -> KfbotError:
+        servicer, names = self._say.plain(result.servicer), " ".join(result.fits[:NAMED])
+        match result.outcome:
+            case Given.OVER | Given.NOT_HUMAN:
+                return self._over(result.handoff or handoff)
+            case Given.NOBODY:
+                return NotFound(self._say("api.transfer.nobody", servicer=servicer))
+            case Given.SEVERAL | Given.AWAY:
+                return BadRequest(self._say(f"api.transfer.{result.outcome}", servicer=servicer, names=names))
+            case Given.UNKNOWN:
+                return HandoffUnsettled(self._say("api.unknown"))
+            case _:
+                why = self._say.error(result.error) if result.error else ""
+                return HandoffUnsettled(self._say("api.refused", why=why))
+
+
+def _is_theirs(claims: CustomerClaims, handoff: Handoff) -> bool:
+    whose = (handoff.tenant_id, handoff.open_kfid, handoff.external_userid)
+    return whose == (claims.tenant_id, claims.open_kfid, claims.external_userid)

@@ -1,0 +1,97 @@
+"""`/api`: a request is admitted (`doors`), read (`fields`), answered (`calls`); what fails is told by `errors`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from bot.errors import BadRequest
+from bot.web import fields
+from bot.web.calls import Route
+from bot.web.doors import Doors
+from bot.web.errors import as_json, told
+from bot.web.fields import Json
+from bot.web.openapi import document
+from bot.wording import Words
+
+LONGEST_BODY = 64 * 1024  # bytes
+SLOW_BODY = 10.0  # seconds it may take to arrive
+
+Observe = Callable[[str, int, float], None]
+"""(route, status, seconds) of each request."""
+
+
+class Api:
+    def __init__(self, routes: Sequence[Route], doors: Doors, say: Words, observe: Observe) -> None:
+        self.routes, self._doors, self._say, self._observe = routes, doors, say, observe
+        self._document = document(routes)
+
+    def app(self) -> web.Application:
+        """To be mounted at /api."""
+        app = web.Application(middlewares=[self._outermost])
+        for route in self.routes:
+            path = route.path.replace("{id}", "{id:[0-9]{1,15}}")
+            app.router.add_route(route.method, path, self._served(route))
+        app.router.add_get("/openapi.json", self._openapi, allow_head=False)
+        return app
+
+    @web.middleware
+    async def _outermost(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = time.perf_counter()
+        try:
+            self._doors.anybody(request)
+            response = await handler(request)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            response = told(self._say, error)
+        resource = request.match_info.route.resource
+        self._observe(resource.canonical if resource else "", response.status, time.perf_counter() - began)
+        return response
+
+    def _served(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        admit = {"customer": self._doors.customer, "agent": self._doors.agent}.get(route.who, self._stranger)
+
+        async def serve(request: web.Request) -> web.StreamResponse:
+            claims = admit(request)
+            values = await self._read(route, request)
+            response = as_json({"data": await route.run(claims, values)})
+            if route.then is not None:
+                route.then(response, values)
+            return response
+
+        return serve
+
+    async def _read(self, route: Route, request: web.Request) -> Json:
+        say = self._say
+        values = fields.read_all(say, route.takes, "path", request.match_info)
+        values |= fields.read_all(say, route.takes, "query", request.query)
+        if route.has_body:
+            values |= fields.read_all(say, route.takes, "body", fields.as_object(say, await self._body(request)))
+        return values
+
+    async def _body(self, request: web.Request) -> bytes:
+        """Refused by its announced length before a byte of it is read, and by its real one while reading."""
+        if (request.content_length or 0) > LONGEST_BODY:
+            raise BadRequest(self._say("api.too_long", most=LONGEST_BODY // 1024))
+        try:
+            if request.content.is_eof():
+                return await request.read()
+            async with asyncio.timeout(SLOW_BODY):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise BadRequest(self._say("api.too_long", most=LONGEST_BODY // 1024)) from None
+        except (TimeoutError, web.RequestPayloadError, ConnectionError):
+            raise BadRequest(self._say("api.json")) from None
+
+    def _stranger(self, request: web.Request) -> None:
+        """Anybody may look; what changes something comes from our own page."""
+        if request.method != "GET":
+            self._doors.from_our_page(request)
+
+    async def _openapi(self, request: web.Request) -> web.Response:
+        return as_json(self._document)

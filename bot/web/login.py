@@ -1,0 +1,121 @@
+"""Agents log in by WeCom: `/login` sends the browser there, `/login/callback` gets the code that says who it is.
+
+https://developer.work.weixin.qq.com/document/path/91022
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from bot.dispatch import Access
+from bot.errors import KfbotError, TooManyRequests, Unauthenticated, WeComError
+from bot.ports import People
+from bot.registry import Role
+from bot.tokens import AGENT_TTL, Tokens
+from bot.web.doors import AGENT_COOKIE, Doors
+from bot.web.errors import HEADERS
+from bot.wording import Words
+
+log = logging.getLogger("kfbot.login")
+
+LOGIN, BACK = "/login", "/login/callback"
+HOME = "/console"
+BROWSER_COOKIE = "kfbot_login"
+PATIENCE = 600.0  # seconds somebody may take at WeCom
+WECOM, OPEN = "https://qyapi.weixin.qq.com", "https://open.weixin.qq.com"
+_OURS = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,500}")  # a path here, and no way to read it as another host's
+
+
+class Members(Protocol):
+    async def member(self, code: str) -> str:
+        """A userid, or empty for somebody outside the corp. Raises WeComError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corp:
+    """`public_url`: where browsers find us; empty for no login."""
+
+    corp_id: str
+    api_base: str
+    public_url: str
+
+    def authorize(self, state: str) -> str:
+        """A private deployment has its login beside its API."""
+        base = OPEN if self.api_base.rstrip("/") == WECOM else self.api_base.rstrip("/")
+        back = self.public_url.rstrip("/") + BACK
+        query = {"appid": self.corp_id, "redirect_uri": back, "response_type": "code", "scope": "snsapi_base"}
+        return f"{base}/connect/oauth2/authorize?{urlencode({**query, 'state': state})}#wechat_redirect"
+
+
+class Login:
+    def __init__(
+        self, corp: Corp, doors: Doors, tokens: Tokens, members: Members, people: People, access: Access, say: Words
+    ) -> None:
+        self._corp, self._doors, self._tokens = corp, doors, tokens
+        self._members, self._people, self._access, self._say = members, people, access, say
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get(LOGIN, self._begin, allow_head=False)
+        app.router.add_get(BACK, self._back, allow_head=False)
+
+    async def _begin(self, request: web.Request) -> web.StreamResponse:
+        if not self._corp.public_url:
+            return _told(404, self._say("login.off"))
+        try:
+            self._doors.anybody(request)
+        except TooManyRequests as refused:
+            return self._again(refused)
+        wanted = request.query.get("next", HOME)
+        browser = secrets.token_urlsafe(16)
+        state = self._tokens.login_state(wanted if _OURS.fullmatch(wanted) else HOME, browser, PATIENCE)
+        response = web.Response(status=302, headers={**HEADERS, "Location": self._corp.authorize(state)})
+        self._doors.let_in(response, BROWSER_COOKIE, browser, PATIENCE)
+        return response
+
+    async def _back(self, request: web.Request) -> web.StreamResponse:
+        try:
+            self._doors.anybody(request)
+            goal = self._tokens.login(request.query.get("state", ""), request.cookies.get(BROWSER_COOKIE, ""))
+            userid = await self._members.member(request.query.get("code", ""))
+        except (Unauthenticated, TooManyRequests) as refused:
+            return self._again(refused)
+        except WeComError as failed:
+            return _told(502, f"{self._say.error(failed)}\n{self._say('login.again', url=LOGIN)}")
+        return await self._let_in(userid, goal)
+
+    def _again(self, refused: KfbotError) -> web.Response:
+        if isinstance(refused, TooManyRequests):
+            return _told(429, self._say("api.TOO_MANY_REQUESTS"))
+        return _told(401, self._say("login.again", url=LOGIN))
+
+    async def _let_in(self, userid: str, goal: str) -> web.StreamResponse:
+        if not userid:
+            return _told(403, self._say("login.outsider"))
+        role = await self._role(userid)
+        if role < Role.AGENT:
+            log.info("login refused | userid=%s", userid)
+            return _told(403, self._say("login.stranger", userid=self._say.plain(userid)))
+        log.info("login | userid=%s role=%s", userid, role.name.lower())
+        response = web.Response(status=302, headers={**HEADERS, "Location": goal})
+        self._doors.let_in(response, AGENT_COOKIE, self._tokens.agent_token(userid, role), AGENT_TTL)
+        self._doors.show_out(response, BROWSER_COOKIE)
+        return response
+
+    async def _role(self, userid: str) -> Role:
+        """Where no agents are named, everyone in a paired group is one; but nobody tells us who is in a group, and this
+        door stands open to the whole corp. So there it takes a servicer of some account."""
+        role = self._access.role(userid)
+        if role is not Role.AGENT or self._access.agents:
+            return role
+        return role if any(each.userid == userid for each in await self._people.servicers()) else Role.VIEWER
+
+
+def _told(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=f"{text}\n", headers=HEADERS)

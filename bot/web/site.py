@@ -1,0 +1,53 @@
+"""The API and the login, put together on a bot's core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from bot.core import Core
+from bot.service import HandoffService
+from bot.transfer import Transfers
+from bot.web.api import Api
+from bot.web.calls import Calls
+from bot.web.doors import Doors
+from bot.web.figures import Figures
+from bot.web.limits import Limit
+from bot.web.login import Corp, Login
+
+
+class Site:
+    """`account_name`: of a kf account, its id where it has none. `on_end`: called after each end made by the API.
+
+    `addresses`, `callers`: how often they may ask, where that is not as usual.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        account_name: Callable[[str], str],
+        on_end: Callable[[], None],
+        addresses: Limit | None = None,
+        callers: Limit | None = None,
+    ) -> None:
+        secure = core.settings.server.public_url.startswith("https:")
+        tenant_id = core.settings.wecom.corp_id
+        self.doors = Doors(core.tokens, core.say, secure=secure, addresses=addresses, callers=callers)
+        transfers = Transfers(core.kf, core.ledger, core.people, core.handoffs, core.clock)
+        self.service = HandoffService(
+            tenant_id, core.handoffs, core.ledger, transfers, core.attention, core.clock, core.say, on_end
+        )
+        figures = Figures(core.stats, core.clock, core.say)
+        calls = Calls(
+            self.service, self.doors, core.tokens, core.people, core.alerts, core.sync_store, figures, core.clock,
+            core.say, tenant_id, account_name,
+        )  # fmt: skip
+        self.api = Api(calls.table(), self.doors, core.say, core.metrics.observe_api)
+
+        corp = Corp(tenant_id, core.settings.wecom.api_base, core.settings.server.public_url)
+        self.login = Login(corp, self.doors, core.tokens, core.kf, core.people, core.access, core.say)
+
+    def add_to(self, app: web.Application) -> None:
+        app.add_subapp("/api", self.api.app())
+        self.login.add_to(app)
