@@ -53,6 +53,8 @@ class Alarms:
             await self._probe()
         if upstream.down or upstream.up:
             await self._set("wecom", upstream.down, why=self._why)
+        if await self._is_raised("clock"):
+            await self.trustworthy()
         if silence is not None and (silence.heard or silence.problem(now)):
             await self._set("callback", silence.problem(now), took=lambda: self._say.lasted(silence.lasted(now)))
 
@@ -84,6 +86,12 @@ class Alarms:
     def _why(self) -> str:
         error = getattr(self._kf, "last_error", None)
         return self._say.error(error) if isinstance(error, WeComError) else ""
+
+    async def _is_raised(self, name: str) -> bool:
+        try:
+            return bool(await self._chats.recall(f"alarm: {name}"))
+        except StorageError:
+            return False
 
     async def _set(self, name: str, wrong: bool, **details: Callable[[], str]) -> None:
         """`details` fill the text of the beginning; `took` is there in any case."""

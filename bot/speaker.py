@@ -111,6 +111,7 @@ class Speaker:
         talk = self._talks.setdefault(chat_id, set())
         talk.add(task)
         task.add_done_callback(talk.discard)
+        task.add_done_callback(_complain)
 
     async def _let_talk(self, chat_ids: Iterable[str]) -> None:
         tasks = [task for chat_id in chat_ids for task in self._talks.get(chat_id, ())]
@@ -194,6 +195,12 @@ class Speaker:
             log.warning("not delivered | chat=%s %s", chat_id, undelivered)
             return False
         return True
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    """Whoever started it may not have waited for it."""
+    if not task.cancelled() and (failed := task.exception()) is not None:
+        log.error("a chat was not told | %r", failed)
 
 
 def _longest_first(subject: Subject) -> float:

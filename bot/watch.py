@@ -23,7 +23,7 @@ log = logging.getLogger("kfbot.watch")
 
 BATCH, ROUNDS = 2000, 20  # handoffs looked at together, and how often in one tick
 SLICE = 100  # judged without a break
-MOST_READ = 200  # states read in one round
+MOST_READ, LEAST_READ = 200, 20  # states read in one round, and of each account with more
 RETRY = 15.0  # seconds until what could not be done now is tried again
 LATER = 3600.0  # the same for a session that WeCom will not show us
 PATIENCE = 3.0  # seconds to wait for news that are in WeCom's stream already
@@ -125,28 +125,31 @@ class Watch:
             if not decision.end and each.handoff.open_kfid in deaf
         )
         if heard:
-            await self._act(heard)
+            await self._act(heard, deaf)
 
-    async def _act(self, acting: list[Watched]) -> None:
-        """Look again, then do what is still asked for. Of very many, which become one list, only its head is read."""
-        acting.sort(key=lambda each: each.handoff.waiting_since or each.handoff.active_at)
+    async def _act(self, acting: list[Watched], deaf: Mapping[str, float]) -> None:
+        """Look again, then do what is still asked for."""
         caught_up = await self._catch_up_all(acting)
-        failed = await self._read_states([each.handoff.key for each in acting[:MOST_READ]])
+        failed = await self._read_states(_heads(acting))
         now = self._clock.now()
         await self._hold_unread(acting, failed, now)
         fresh = await self._alerts.watched(each.handoff.id for each in acting if each.handoff.key not in failed)
         judged = [(each, self._decide(each, now)) for each in fresh if each.handoff.status.is_open]
-        ends = [(each, decision) for each, decision in judged if decision.end]
-        orders = [self._sending(each, decision, now) for each, decision in judged if not decision.end]
-        sendings = await self._alerts.record(orders, now)
+        for each, decision in judged:
+            if decision.end and not caught_up[each.handoff.open_kfid]:  # the servicer may just have written
+                decision.end, decision.watch_at = None, min(decision.watch_at, now + RETRY)
+        ends = [(each, decision.end) for each, decision in judged if decision.end]
+        told = [(each, decision) for each, decision in judged if not decision.end]
+        await self._tell([each for each in told if each[0].handoff.open_kfid not in deaf], fresh, now)
+        await self._hold((each, how, deaf[kf]) for each, how in told if (kf := each.handoff.open_kfid) in deaf)
+        await self._policies.end(ends)
+        if ends:
+            self._again = True  # the last word on what has ended, or an alert about what has not
+
+    async def _tell(self, told: Iterable[tuple[Watched, Decision]], fresh: Iterable[Watched], now: float) -> None:
+        sendings = await self._alerts.record([self._sending(each, decision, now) for each, decision in told], now)
         if sendings:
             await self._speaker.tell(sendings, fresh)
-        blind = [(each, decision, now + RETRY) for each, decision in ends if not caught_up[each.handoff.open_kfid]]
-        await self._hold(blind)
-        ready = [(each, decision.end) for each, decision in ends if decision.end and caught_up[each.handoff.open_kfid]]
-        await self._policies.end(ready)
-        if ready:
-            self._again = True  # the last word on what has ended, or an alert about what has not
 
     def _decide(self, watched: Watched, now: float) -> Decision:
         decision = judge(watched, self._books(watched.handoff.open_kfid), now)
@@ -192,6 +195,16 @@ class Watch:
             began = max(now, clock(handoff, rule) or now)  # WeCom's clock may be ahead of ours
             sendings.append(Sending(handoff, rule, began, sends, next_send(book, rule, sends, now)))
         return _order(handoff, decision, sendings)
+
+
+def _heads(acting: list[Watched]) -> list[SessionKey]:
+    """Whose state to read. Very many become one list for each group, of which only the head is read."""
+    acting.sort(key=lambda each: each.handoff.waiting_since or each.handoff.active_at)
+    of_account: dict[str, list[SessionKey]] = {}
+    for each in acting:
+        of_account.setdefault(each.handoff.open_kfid, []).append(each.handoff.key)
+    most = max(LEAST_READ, MOST_READ // len(of_account))
+    return [key for keys in of_account.values() for key in keys[:most]]
 
 
 def _order(handoff: Handoff, decision: Decision, sendings: Sequence[Sending] = ()) -> Order:

@@ -437,6 +437,15 @@ async def test_a_page_asked_for_before_is_not_enough(line: Line) -> None:
     assert (line.texts, len(line.asked)) == (["在吗"], 2)
 
 
+async def test_before_what_cannot_be_taken_back_a_call_without_a_token_is_never_too_much(line: Line) -> None:
+    await warm(line)
+    assert await line.sync.catch_up(KF, PATIENCE)
+    line.clock.move(FRESH)
+    assert not await line.sync.catch_up(KF, PATIENCE)
+    assert await line.sync.catch_up(KF, PATIENCE, sure=True)
+    assert [token for _, token in line.asked] == ["", ""]
+
+
 async def test_any_number_catch_up_with_one_call(line: Line) -> None:
     await warm(line)
     assert all(await asyncio.gather(*(line.sync.catch_up(KF, PATIENCE) for _ in range(20))))
