@@ -45,8 +45,9 @@ def fill(
     accounts: Sequence[str] = ACCOUNTS,
     now: float = 0.0,
 ) -> None:
-    """`sessions` customers, evenly on `accounts`: the first `open_` with a human now, the next `ended` were. Half of the
-    open ones have waited for `waiting` seconds (0: nobody waits). No rule asks for an alert yet. `now`: 0 for now."""
+    """`sessions` customers, evenly on `accounts`: the first `open_` with a human now, the next `ended` were. Half of
+    the open ones have waited for `waiting` seconds (0: nobody waits). No rule asks for an alert yet. `now`: 0 for now.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     asyncio.run(schema(path))
     with closing(sqlite3.connect(path, isolation_level=None)) as db:

@@ -69,10 +69,12 @@ class Alarms:
     async def landed(self, sessions: list[Session]) -> None:
         """New handoffs: say once a day and account that the console sends customers to humans first."""
         for account in sorted({each.open_kfid for each in sessions if landed_with_human(each)}):
-            now = self._clock.now()
-            if await self._chats.claim_once(f"human first: {account} {int(now // DAY)}", now):
-                name = self._say.plain(self._account_name(account))
-                await self._tell(self._chat_of(account), self._say("alarm.human_first", account=name))
+            key, now = f"human first: {account} {int(self._clock.now() // DAY)}", self._clock.now()
+            if not await self._chats.claim_once(key, now):
+                continue
+            name = self._say.plain(self._account_name(account))
+            if not await self._tell(self._chat_of(account), self._say("alarm.human_first", account=name)):
+                await self._chats.give_back(key)
 
     async def _probe(self) -> None:
         try:

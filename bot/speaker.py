@@ -92,11 +92,12 @@ class Speaker:
             self._talk(chat_id, self._close_in(chat_id, found))
         await self._let_talk(by_chat)
 
-    async def refused(self, watched: Watched, result: EndResult) -> None:
-        """An automatic end that WeCom refused: people have to know, the customer is still with a human."""
+    async def refused(self, watched: Watched, result: EndResult) -> bool:
+        """An automatic end that WeCom refused: people have to know, the customer is still with a human. False when
+        they could not be told."""
         subject = await self._subjects.one(watched)
         text = self._say("policy.refused") + "\n" + end_result(self._say, result, subject.nickname, self._clock.now())
-        await self._text(self._chat_of(watched.handoff.open_kfid), text)
+        return await self._text(self._chat_of(watched.handoff.open_kfid), text)
 
     async def stop(self) -> None:
         """What waits for its turn is not said: of an alert its repeat will be, and a last word by the next life."""

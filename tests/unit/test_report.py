@@ -26,7 +26,7 @@ from storage.ledger import Ledger
 from storage.people import People
 from storage.stats import Stats
 from storage.sync_store import SyncStore
-from tests.fakes import ANN, BOB, KF, KF2, LI, FakeChannel, FakeClock
+from tests.fakes import ANN, BOB, KF, KF2, LI, FakeChannel, FakeClock, raising
 
 ZONE = ZoneInfo("Asia/Shanghai")
 SIX = datetime(2026, 11, 20, 18, 0, tzinfo=ZONE).timestamp()
@@ -196,6 +196,16 @@ async def test_a_lost_connection_that_comes_back_soon_is_waited_for(
     office.channel.problem = ""
     await report.run(SIX + 30)
     assert [chat for chat, _ in office.told()] == [FIRST, SECOND]
+
+
+async def test_what_was_certainly_refused_is_tried_again_within_the_quarter_of_an_hour(office: Office) -> None:
+    office.channel.before("send", raising(ChannelError("too many", 45009)), raising(ChannelError("too many", 45009)))
+    report = office.report()
+    await report.run(SIX)
+    assert office.channel.sent == []
+    for _ in range(3):
+        await report.run(SIX + 60)
+    assert [chat for chat, _, _ in office.channel.sent] == [FIRST, SECOND]
 
 
 async def test_without_a_connection_the_first_groups_webhook_takes_words_and_picture(office: Office) -> None:
