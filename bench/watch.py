@@ -1,9 +1,10 @@
 """One tick of the watch over very many open handoffs, a hundred of them due.
 
 Subject: the real watch with all it stands on, over a real database with 100,000 or 1,000,000 open handoffs, in a
-process of its own. In a tick 100 handoffs anywhere in the table fall due: found, judged, their accounts' news read, their
-states read from WeCom, alerts put on record, one list card built and handed to the group. WeCom and the group answer
-within the process (see `within`): a tick waits for nobody, so what is measured is all ours.
+process of its own. In a tick 100 handoffs anywhere in the table fall due: found, judged, their accounts' news and
+their own states read from WeCom, alerts put on record, one list card built and handed to the group. The group answers
+within the process, and WeCom too (see `within`): a tick waits for nobody, so what is measured is all ours. One row more
+has WeCom in another process, over HTTP: how long 102 calls take that are answered at once.
 
 The loop: a task that sleeps 1 ms at a time, and how late it ever wakes. That includes what threads of the database
 take of the interpreter. The row keeps the worst of all rounds; the detail says how late it is when nothing is done.
@@ -30,58 +31,65 @@ from bench import records
 from bench.child import say
 from bench.children import ChildFailed
 from bench.runner import Goal, Row, Stage, bench, of_rounds
-from bench.wecom import ACCOUNTS, Kf
+from bench.wecom import ACCOUNTS, Kf, Wecom
 
 DUE, NAP = 100, 0.001
 ROUNDS, WARM_UP = 7, 2
 APART = 3.0  # seconds by which the bot's clock moves between ticks: no news counts as just read
 WAITED = 900.0  # seconds that the due customers have waited
-SIZES = {100_000: Goal(at_most=50), 1_000_000: Goal(at_most=150)}
+SMALL, LARGE = 100_000, 1_000_000
+GOALS = {SMALL: Goal(at_most=50), LARGE: Goal(at_most=150)}
 LOOP = Goal(at_most=20)
 PATIENCE = 300.0
 
 
-@bench("watch", steps=len(SIZES) * (ROUNDS + 1))
+@bench("watch", steps=3 * (ROUNDS + 1))
 def watch(stage: Stage) -> Iterator[Row]:
-    for size, goal in SIZES.items():
-        path = stage.folder / f"{size}.db"
-        child = stage.children.call("bench.watch:measure", path=str(path), size=size)
-        child.hear(PATIENCE)
-        stage.step(f"{size:,} open handoffs on record")
-        rounds = []
-        for number in range(ROUNDS):
-            rounds.append(child.ask(round=number))
-            stage.step(f"{size:,}, round {number + 1}: {rounds[-1]['tick']:.1f} ms, late {rounds[-1]['late']:.1f} ms")
-        child.end()
-        yield from _rows(f"{size:,} open", rounds, goal)
+    for size, goal in GOALS.items():
+        rounds = _rounds(stage, size)
+        yield _tick(f"watch tick, {size:,} open", rounds, goal)
+        idle, late = (max(each[key] for each in rounds) for key in ("idle", "late"))
+        detail = f"worst of {len(rounds)} ticks; {idle:.1f} ms idle"
+        yield Row(f"loop blocked in it, {size:,} open", late, "ms", LOOP, detail=detail)
+    yield _tick(f"watch tick, {SMALL:,} open, over HTTP", _rounds(stage, SMALL, Wecom(stage.children).url), Goal())
 
 
-def _rows(what: str, rounds: list[dict[str, Any]], goal: Goal) -> Iterator[Row]:
+def _rounds(stage: Stage, size: int, url: str = "") -> list[dict[str, float]]:
+    path = stage.folder / f"{size}{'-http' if url else ''}.db"
+    child = stage.children.call("bench.watch:measure", path=str(path), size=size, url=url)
+    child.hear(PATIENCE)
+    stage.step(f"{size:,} open handoffs on record")
+    rounds = []
+    for number in range(ROUNDS):
+        rounds.append(child.ask(round=number))
+        stage.step(f"{size:,}, round {number + 1}: {rounds[-1]['tick']:.1f} ms, late {rounds[-1]['late']:.1f} ms")
+    child.end()
+    path.unlink()
+    return rounds
+
+
+def _tick(name: str, rounds: list[dict[str, float]], goal: Goal) -> Row:
     pairs = [(each["tick"], each["floor"]) for each in rounds]
     slowest = max(each["tick"] for each in rounds)
-    yield of_rounds(f"watch tick, {what}", "ms", pairs, goal, f"{DUE} due, slowest {slowest:.1f} ms")
-    idle = max(each["idle"] for each in rounds)
-    late = max(each["late"] for each in rounds)
-    yield Row(f"loop blocked, {what}", late, "ms", LOOP, detail=f"worst of {len(rounds)} ticks; {idle:.1f} ms idle")
+    return of_rounds(name, "ms", pairs, goal, f"{DUE} due, {len(rounds)} ticks, slowest {slowest:.1f} ms")
 
 
 # -- the subject's process
 
 
-def measure(path: str, size: int) -> None:
-    """For each line on stdin one tick and one floor."""
+def measure(path: str, size: int, url: str) -> None:
+    """For each line on stdin one tick and one floor. `url`: WeCom's; none within the process."""
     records.fill(Path(path), sessions=size, open_=size, waiting=0)
-    asyncio.run(_measure(Path(path), size))
+    asyncio.run(_measure(Path(path), size, url))
 
 
-async def _measure(path: Path, size: int) -> None:
+async def _measure(path: Path, size: int, url: str) -> None:
     from bench.within import MovedClock, Told, build
 
     clock, told = MovedClock(), Told()
-    app = build(path, Kf(), clock, told)
+    app = build(path, clock, told, kf=None if url else Kf(), api_base=url)
     await app.core.open()
     await app.alerting.learn()
-    app.accounts = list(ACCOUNTS)
     gc.collect()
     gc.freeze()  # as at the bot's own start
     subject = _Subject(app, clock, told, path, size)

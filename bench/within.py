@@ -10,11 +10,13 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from bench.bots import CHATS
+from bench.children import HOST
 from bench.wecom import CORP, SECRET, Kf
 from bot.app import App
 from bot.core import Core
@@ -33,6 +35,16 @@ class MovedClock:
 
     def now(self) -> float:
         return time.time() + self.ahead
+
+
+class HandClock:
+    """Stands still until moved."""
+
+    def __init__(self, now: float) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        return self.time
 
 
 class Told:
@@ -74,21 +86,20 @@ class Wire:
     async def close(self) -> None: ...
 
 
-def build(path: Path, kf: Kf, clock: Any, told: Told) -> App:
-    """With the settings of settings.yaml. Not opened, nor started."""
-    settings = Settings(
-        _env_file=None,
-        wecom={"corp_id": CORP, "secret": SECRET},
-        group={"chat_ids": [CHATS[0]]},
-        server={"host": "127.0.0.1", "port": 0},
-        storage={"url": f"sqlite:///{path}"},
-        log={"dir": path.parent / "logs"},
-        report={"at": ""},
-    )  # type: ignore[arg-type]
-    with (
-        patch("bot.core.Http", lambda: Wire(kf, clock)),
-        patch("bot.app._channel", lambda *_: told),
-        patch("bot.app.TOKEN_LESS", UNLIMITED),
-        patch("bot.app.STATE_READS", UNLIMITED),
-    ):
-        return App(Core(settings, clock))
+def build(path: Path, clock: Any, told: Told, *, kf: Kf | None = None, api_base: str = "") -> App:
+    """With the settings of settings.yaml, and either kind of WeCom. Not opened, nor started."""
+    given: dict[str, Any] = {
+        "_env_file": None,
+        "wecom": {"corp_id": CORP, "secret": SECRET, **({"api_base": api_base} if api_base else {})},
+        "group": {"chat_ids": [CHATS[0]]},
+        "server": {"host": HOST, "port": 0},
+        "storage": {"url": f"sqlite:///{path}"},
+        "log": {"dir": path.parent / "logs"},
+        "report": {"at": ""},
+    }
+    with ExitStack() as patches:
+        if kf is not None:
+            patches.enter_context(patch("bot.core.Http", lambda: Wire(kf, clock)))
+        for name, stand_in in (("_channel", lambda *_: told), ("TOKEN_LESS", UNLIMITED), ("STATE_READS", UNLIMITED)):
+            patches.enter_context(patch(f"bot.app.{name}", stand_in))
+        return App(Core(Settings(**given), clock))

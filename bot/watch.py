@@ -104,10 +104,7 @@ class Watch:
 
     async def _judge(self, due: Sequence[Watched]) -> None:
         now = self._clock.now()
-        judged = []
-        for start in range(0, len(due), SLICE):
-            judged += [(each, self._decide(each, now)) for each in due[start : start + SLICE]]
-            await asyncio.sleep(0)
+        judged = await self._decide_all(due, now)
         idle = [_order(each.handoff, decision) for each, decision in judged if not decision.acts]
         if idle:
             await self._alerts.record(idle, now)
@@ -118,7 +115,7 @@ class Watch:
             await self._hold((each, decision, now + RETRY) for each, decision in acting)
             return
         deaf = await self._speaker.deaf_until({each.handoff.open_kfid for each, _ in acting})
-        heard = [each for each, decision in acting if decision.end or each.handoff.open_kfid not in deaf]
+        heard = [(each, how) for each, how in acting if how.end or each.handoff.open_kfid not in deaf]
         await self._hold(
             (each, decision, deaf[each.handoff.open_kfid])
             for each, decision in acting
@@ -127,14 +124,15 @@ class Watch:
         if heard:
             await self._act(heard, deaf)
 
-    async def _act(self, acting: list[Watched], deaf: Mapping[str, float]) -> None:
+    async def _act(self, asking: Sequence[tuple[Watched, Decision]], deaf: Mapping[str, float]) -> None:
         """Look again, then do what is still asked for."""
-        caught_up = await self._catch_up_all(acting)
+        acting = [each for each, _ in asking]
+        caught_up = await self._catch_up_all(asking)
         failed = await self._read_states(_heads(acting))
         now = self._clock.now()
         await self._hold_unread(acting, failed, now)
         fresh = await self._alerts.watched(each.handoff.id for each in acting if each.handoff.key not in failed)
-        judged = [(each, self._decide(each, now)) for each in fresh if each.handoff.status.is_open]
+        judged = await self._decide_all([each for each in fresh if each.handoff.status.is_open], now)
         for each, decision in judged:
             if decision.end and not caught_up[each.handoff.open_kfid]:  # the servicer may just have written
                 decision.end, decision.watch_at = None, min(decision.watch_at, now + RETRY)
@@ -151,6 +149,14 @@ class Watch:
         if sendings:
             await self._speaker.tell(sendings, fresh)
 
+    async def _decide_all(self, found: Sequence[Watched], now: float) -> list[tuple[Watched, Decision]]:
+        """With breaks, in which others have their turn."""
+        judged: list[tuple[Watched, Decision]] = []
+        for start in range(0, len(found), SLICE):
+            judged += [(each, self._decide(each, now)) for each in found[start : start + SLICE]]
+            await asyncio.sleep(0)
+        return judged
+
     def _decide(self, watched: Watched, now: float) -> Decision:
         decision = judge(watched, self._books(watched.handoff.open_kfid), now)
         if decision.end:
@@ -159,13 +165,12 @@ class Watch:
                 decision.end, decision.watch_at = None, min(decision.watch_at, not_before)
         return decision
 
-    async def _catch_up_all(self, acting: Iterable[Watched]) -> dict[str, bool]:
+    async def _catch_up_all(self, asking: Iterable[tuple[Watched, Decision]]) -> dict[str, bool]:
         """Whether we know all that was written in these accounts; for a session about to be ended, at any price."""
-        now = self._clock.now()
         sure: dict[str, bool] = {}
-        for each in acting:
+        for each, decision in asking:
             account = each.handoff.open_kfid
-            sure[account] = sure.get(account, False) or self._decide(each, now).end is not None
+            sure[account] = sure.get(account, False) or decision.end is not None
         calls = (self._catch_up(account, PATIENCE, sure=wanted) for account, wanted in sure.items())
         return dict(zip(sure, await asyncio.gather(*calls), strict=True))
 
