@@ -5,10 +5,12 @@ work that could do the same job, in short rounds that alternate: noise hits both
 and as `ratio` the median of the rounds' own ratios, so it need not be exactly measured / floor.
 
     callbacks  commands  memory  start  sync     one file a subject; each registers itself with `@bench`
+    alerts  calls  taps  watch                   the same, for all that watches and alerts
     runner                                       rows, goals, the registry
     children  child                              processes beside this one, ended with it whatever happens
     wecom  traffic                               a WeCom that answers at once, and what its sync_msg has to tell
     bots  records  floors                        the real bot as a process, databases to start it on, bare servers
+    within                                       the real bot within a process of ours, by a clock of ours
 
 To add a row: yield one more `Row` from a bench, or write a new file here with a function under `@bench(name, steps)`.
 """

@@ -19,7 +19,7 @@ PATIENCE = 60.0
 
 
 def settings(wecom: Wecom, folder: Path, port: int) -> dict[str, Any]:
-    """What the shipped settings.yaml leaves open, and everything written below `folder`."""
+    """What the shipped settings.yaml leaves open, and everything written below `folder`. No daily report."""
     aibot = {"bot_id": BOT_ID, "secret": BOT_SECRET, "name": "kfbot", "url": f"ws://{HOST}:{wecom.port}/"}
     return {
         "wecom": {"corp_id": CORP, "secret": SECRET, "api_base": wecom.url},
@@ -28,6 +28,7 @@ def settings(wecom: Wecom, folder: Path, port: int) -> dict[str, Any]:
         "server": {"host": HOST, "port": port},
         "storage": {"url": f"sqlite:///{database(folder)}"},
         "log": {"dir": str(folder / "logs")},
+        "report": {"at": ""},
     }
 
 
@@ -36,13 +37,13 @@ def database(folder: Path) -> Path:
 
 
 class Bot:
-    """`start_seconds`: from the process's start to the first 200 of `/readyz`."""
+    """`start_seconds`: from the process's start to the first 200 of `/readyz`. `more`: settings of its own."""
 
-    def __init__(self, children: Children, wecom: Wecom, folder: Path) -> None:
+    def __init__(self, children: Children, wecom: Wecom, folder: Path, **more: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         path = folder / "settings.yaml"
-        path.write_text(json.dumps(settings(wecom, folder, self.port)), "utf-8")
+        path.write_text(json.dumps(settings(wecom, folder, self.port) | more), "utf-8")
         self.child, began = children.program(str(ROOT / "bot.py"), "run", "--settings", str(path))
         self.start_seconds = ready(self.child, self.port) - began
 

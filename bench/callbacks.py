@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from bench.bots import AES_KEY, CALLBACK_TOKEN, Bot, request
 from bench.child import say
 from bench.children import HOST, Child, ChildFailed, Children, cpu_seconds, free_port, listening
 from bench.runner import Goal, Row, Stage, bench, of_rounds
@@ -96,7 +97,6 @@ def serve(port: int) -> None:
 async def _serve(port: int) -> None:
     from aiohttp import web
 
-    from bench.bots import AES_KEY, CALLBACK_TOKEN
     from bench.wecom import CORP
     from bot import server
     from bot.core import SystemClock
@@ -160,7 +160,6 @@ def sealed(port: int, number: int, open_kfid: str = "") -> bytes:
     """One HTTP request as WeCom sends it; bytes made by the sandbox's half of the crypto, not by the bot's."""
     from urllib.parse import urlencode
 
-    from bench.bots import AES_KEY, CALLBACK_TOKEN
     from bench.wecom import CORP
     from bot.sandbox import SandboxConfig
     from bot.sandbox.crypto import MessageCrypto, signature
@@ -179,6 +178,14 @@ def sealed(port: int, number: int, open_kfid: str = "") -> bytes:
         f"Content-Type: text/xml; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+def call_back(bot: Bot, number: int, open_kfid: str) -> None:
+    """One callback to a running bot."""
+    head, _, body = sealed(bot.port, number, open_kfid).partition(b"\r\n\r\n")
+    status, _ = request(bot.port, "POST", head.split(b" ")[1].decode(), body)
+    if status != 200:
+        raise bot.child.failed(f"answered a callback with {status}")
 
 
 async def _load(port: int, requests: Iterator[bytes], seconds: float) -> dict[str, float]:

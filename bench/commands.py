@@ -42,6 +42,12 @@ CLOSING, REST = "kf/send_msg_on_event", ("kf/service_state/get", "kf/service_sta
 
 Pairs = list[tuple[list[float], list[float]]]
 
+WORDS: dict[str, Any] = {"msgtype": "markdown", "markdown": {"content": "好" * 100}}
+CARD: dict[str, Any] = {
+    "response_type": "update_template_card",
+    "template_card": {"sub_title_text": "好" * 100, "button_list": [{"text": "好", "key": "noop:0"}]},
+}
+
 
 @bench("commands", steps=ROUNDS + 2)
 def commands(stage: Stage) -> Iterator[Row]:
@@ -63,9 +69,9 @@ def commands(stage: Stage) -> Iterator[Row]:
         slowest = max(status[-1][0]), max(end[-1][0])
         stage.step(f"round {number + 1}: slowest /status {slowest[0]:.1f} ms, /end {slowest[1]:.1f} ms")
     made = wecom.calls() - before
-    _all_ended(bot, database(folder))
+    all_ended(bot, database(folder), "command", ROUNDS * EACH + WARM_UP)
     yield from _rows("/status", status)
-    yield from _rows("/end", end, f"one small write and fsync here takes {_fsync(stage.folder):.2f} ms")
+    yield from _rows("/end", end, f"one small write and fsync here takes {fsync_ms(stage.folder):.2f} ms")
     yield _calls(made)
 
 
@@ -105,18 +111,17 @@ def _calls(made: dict[str, int]) -> Row:
     return Row("kf calls of one /end", rest, "calls", CALLS, detail=detail)
 
 
-def _all_ended(bot: Bot, path: Path) -> None:
+def all_ended(bot: Bot, path: Path, via: str, wanted: int) -> None:
     """What was timed has really happened."""
     sql = """SELECT count(*) FROM handoffs h JOIN closings c ON c.handoff_id = h.id
-        WHERE h.via = 'command' AND h.status = 'COMPLETED' AND c.state = 'sent'"""
+        WHERE h.via = ? AND h.status = 'COMPLETED' AND c.state = 'sent'"""
     with closing(sqlite3.connect(path)) as db:
-        ended = int(db.execute(sql).fetchone()[0])
-    wanted = ROUNDS * EACH + WARM_UP
+        ended = int(db.execute(sql, (via,)).fetchone()[0])
     if ended != wanted:
         raise bot.child.failed(f"was asked to end {wanted} sessions; on record as ended and told: {ended}")
 
 
-def _fsync(folder: Path) -> float:
+def fsync_ms(folder: Path) -> float:
     """Median milliseconds to append 4 KiB and have them on the disk."""
     taken = []
     with (folder / "fsync").open("wb", buffering=0) as file:
@@ -151,11 +156,13 @@ async def _answer(port: int, file: FileIO) -> None:
         say(subscribed=FLOOR_ID)
         async for message in socket:
             frame: dict[str, Any] = json.loads(message.data)
-            if frame.get("cmd") == "aibot_msg_callback":
-                if "/end" in frame["body"]["text"]["content"]:
-                    await _end(http, f"http://{HOST}:{port}/cgi-bin/floor", file)
-                payload = {"msgtype": "markdown", "markdown": {"content": "好" * 100}}
-                await socket.send_str(_frame("aibot_respond_msg", frame["headers"]["req_id"], payload))
+            if "cmd" not in frame:
+                continue
+            req_id, tapped = frame["headers"]["req_id"], "event" in frame["body"]
+            if tapped or "/end" in frame["body"]["text"]["content"]:
+                await _end(http, f"http://{HOST}:{port}/cgi-bin/floor", file)
+            cmd = "aibot_respond_update_msg" if tapped else "aibot_respond_msg"
+            await socket.send_str(_frame(cmd, req_id, CARD if tapped else WORDS))
 
 
 async def _end(http: Any, url: str, file: FileIO) -> None:

@@ -57,10 +57,7 @@ def _row(name: str, bot: Bot, floor: float, goal: Goal, detail: str = "") -> Row
 
 def _sync(bot: Bot, database: Path) -> None:
     """A callback, and what it leads to, until all of it is on record."""
-    head, _, body = callbacks.sealed(bot.port, 1, BUSY).partition(b"\r\n\r\n")
-    status, _ = bots.request(bot.port, "POST", head.split(b" ")[1].decode(), body)
-    if status != 200:
-        raise bot.child.failed(f"answered a callback with {status}")
+    callbacks.call_back(bot, 1, BUSY)
     until = time.monotonic() + PATIENCE
     with closing(sqlite3.connect(database)) as db:
         while db.execute("SELECT count(*) FROM items").fetchone()[0] < PAGES * 1000:

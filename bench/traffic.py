@@ -62,7 +62,7 @@ def talk(open_kfid: str, pages: int, first: int, *, size: int = 1000, seed: int 
 def _conversation(open_kfid: str, told: Traffic, chance: random.Random) -> Iterator[Item]:
     who = {"open_kfid": open_kfid, "external_userid": f"wm{_id(chance, 30)}"}
     servicer = chance.choice(SERVICERS)
-    yield _text(who, "", chance)
+    yield text(who, "", chance)
     told.begun += 1
     yield _event(who, chance, change_type=1, new_servicer_userid=servicer, msg_code=_id(chance, 24))
     for _ in range(chance.randint(SHORTEST, LONGEST) - 3):
@@ -70,12 +70,13 @@ def _conversation(open_kfid: str, told: Traffic, chance: random.Random) -> Itera
             before, servicer = servicer, chance.choice([name for name in SERVICERS if name != servicer])
             yield _event(who, chance, change_type=2, old_servicer_userid=before, new_servicer_userid=servicer)
         else:
-            yield _text(who, chance.choice(("", servicer)), chance)
+            yield text(who, chance.choice(("", servicer)), chance)
     told.ended += 1
     yield _event(who, chance, change_type=3, old_servicer_userid=servicer, msg_code=_id(chance, 24))
 
 
-def _text(who: Item, servicer: str, chance: random.Random) -> Item:
+def text(who: Item, servicer: str, chance: random.Random) -> Item:
+    """A message of the servicer, or with an empty name of the customer; `send_time` is to be set. `who`: both ids."""
     origin: Item = {"origin": 5, "servicer_userid": servicer} if servicer else {"origin": 3}
     words = {"msgtype": "text", "text": {"content": chance.choice(WORDS)}}
     return {"msgid": _id(chance, 32), **who, "send_time": 0, **origin, **words}

@@ -1,21 +1,27 @@
 """kfbot: the map of this package, in the order in which news flows through it.
 
 Four kinds of news come in: a kf callback or a sync page (`server`, `kf_sync`), a message or a tap in the group
-(`channels`, `dispatch`), a page or the CLI (`server`, `cli`), and the clock (`scheduler`). Each becomes a value
-(`model`), a decision is made by functions of values (`states`, `sessions`, `parsing`), it is recorded (`storage`),
-acted upon (`wecom`, `channels`) and settled (`handoffs`). A handoff gets its end in one function, `sessions.finish`;
-whoever asks for an end goes through `handoffs.end`.
+(`channels`, `dispatch`, `taps`), a page or the CLI (`server`, `cli`), and the clock (`scheduler`). Each becomes a value
+(`model`), a decision is made by functions of values (`states`, `sessions`, `rules`, `parsing`), it is recorded
+(`storage`), acted upon (`wecom`, `channels`) and settled (`handoffs`). A handoff gets its end in one function,
+`sessions.finish`; whoever asks for an end goes through `handoffs.end`. At every tick `watch` asks the rules what stuck
+sessions want: `speaker` tells the group, `policies` ends.
 
-    values      model  errors  states  sessions (follow one session)  ending (what an end is made of)
+    values      model  errors  states  sessions (follow one session)  ending (what an end is made of)  hours
                 phrases (what customers' words ask of us)
     contracts   ports
     domain      handoffs  attempt (one run through an end)  codes (messages by single-use codes:)  greeting
-                closing (the goodbye)  leaving (ends asked for in the chat)  locate
-                targets (whom a command means)  registry  parsing  wording  replies
+                closing (the goodbye)  leaving (ends asked for in the chat)  transfer  bulk (many ends)  locate
+                targets (whom a command means)  teams (which group serves whom)  registry  parsing  wording  replies
+    alerts      rules (what is due)  books (each account's)  watch (the tick)  policies (automatic ends)
+                speaker (whom to tell)  cards  subjects  last_words  notices (the way through)
+                attention (ack, snooze, mute)  taps
+    trust       upstream (is WeCom there)  skew (the clocks)  silence (callbacks)  alarms (tell of it)
+    numbers     period  stats  summary (words)  picture  chart (a process of its own)  report
     flows       dispatch (group)  kf_sync  checks (state reads)  aftermath (what follows a page)  names
     adapters    wecom/  channels/  http  window  and, beside this package, storage/
     edges       server  scheduler  metrics  log  desk (the bot's own health, pairing)
-    root        app  (knows everything)  <-  cli, demo, check, end_script, status_script  <-  bot.py
+    root        app  (knows everything)  core  alerting  <-  cli, demo, check, end_script, status_script  <-  bot.py
 
 `sandbox/` is a small WeCom to run against. It imports nothing of the bot: it stands on the other side of the wire.
 Commands live in `commands/`, one file each, and see only `registry`, `model` and `errors`.

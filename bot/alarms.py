@@ -53,6 +53,8 @@ class Alarms:
             await self._probe()
         if upstream.down or upstream.up:
             await self._set("wecom", upstream.down, why=self._why)
+        if await self._is_raised("clock"):
+            await self.trustworthy()
         if silence is not None and (silence.heard or silence.problem(now)):
             await self._set("callback", silence.problem(now), took=lambda: self._say.lasted(silence.lasted(now)))
 
@@ -67,10 +69,12 @@ class Alarms:
     async def landed(self, sessions: list[Session]) -> None:
         """New handoffs: say once a day and account that the console sends customers to humans first."""
         for account in sorted({each.open_kfid for each in sessions if landed_with_human(each)}):
-            now = self._clock.now()
-            if await self._chats.claim_once(f"human first: {account} {int(now // DAY)}", now):
-                name = self._say.plain(self._account_name(account))
-                await self._tell(self._chat_of(account), self._say("alarm.human_first", account=name))
+            key, now = f"human first: {account} {int(self._clock.now() // DAY)}", self._clock.now()
+            if not await self._chats.claim_once(key, now):
+                continue
+            name = self._say.plain(self._account_name(account))
+            if not await self._tell(self._chat_of(account), self._say("alarm.human_first", account=name)):
+                await self._chats.give_back(key)
 
     async def _probe(self) -> None:
         try:
@@ -84,6 +88,12 @@ class Alarms:
     def _why(self) -> str:
         error = getattr(self._kf, "last_error", None)
         return self._say.error(error) if isinstance(error, WeComError) else ""
+
+    async def _is_raised(self, name: str) -> bool:
+        try:
+            return bool(await self._chats.recall(f"alarm: {name}"))
+        except StorageError:
+            return False
 
     async def _set(self, name: str, wrong: bool, **details: Callable[[], str]) -> None:
         """`details` fill the text of the beginning; `took` is there in any case."""

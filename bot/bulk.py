@@ -109,6 +109,7 @@ class Tally:
     skipped: int = 0
     unknown: int = 0
     failures: list[EndResult] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)  # of the handoffs that were ended
 
     @property
     def done(self) -> int:
@@ -118,6 +119,8 @@ class Tally:
         match result.outcome:
             case Outcome.ENDED:
                 self.ended += 1
+                if result.handoff is not None:
+                    self.numbers.append(result.handoff.id)
             case Outcome.UNKNOWN:
                 self.unknown += 1
             case Outcome.FAILED:

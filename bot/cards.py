@@ -133,7 +133,7 @@ def refused_card(say: Words, why: str) -> Card:
 
 def all_done(say: Words) -> tuple[Button, ...]:
     """A card has to have a button."""
-    return (Button(say("button.done"), "noop:0", FAINT),)
+    return (Button(say("button.all"), "list:alerts", FAINT),)
 
 
 def closing_line(say: Words, subject: Subject, now: float) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -32,6 +33,9 @@ INVALID_PARAMETER = 40058  # also said of a cursor that WeCom does not know
 FRESH = 2.0  # seconds an account counts as read to its end
 TOKEN_LESS_AFTER = 60.0  # seconds after which catching up is worth one of the few calls without a token
 IN_FLIGHT = 5.0  # seconds in which the callback that announces an item may still be under way
+
+MANY, MANY_SECONDS = 10, 10.0  # runs in so many seconds: from then on hints are collected
+COLLECT = 1.0  # seconds
 
 ANNOUNCED = (CUSTOMER, EVENT, SERVICER)  # origins of items that WeCom sends a callback for
 
@@ -64,6 +68,8 @@ class _Line:
     token_at: float = 0.0
     recalled: bool = False  # the token an earlier process left has been looked for, once
     awake: asyncio.Event = field(default_factory=asyncio.Event)
+    runs: deque[float] = field(default_factory=lambda: deque(maxlen=MANY))  # when the last ones began, loop time
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)  # somebody waits for the next run
     task: asyncio.Task[None] | None = None
 
     def tell(self, good: bool) -> None:
@@ -101,6 +107,7 @@ class KfSync:
         self._unannounced, self._since = unannounced, clock.now()
         self._lines: dict[str, _Line] = {}
         self._closed = False
+        self.collect = COLLECT
 
     def wake(self, open_kfid: str, token: str = "") -> None:
         """There may be news. Returns at once; safe to call any number of times. With a `token` it is a callback."""
@@ -134,6 +141,7 @@ class KfSync:
         self.wake(open_kfid)
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         line.waiting.append((line.wanted, done))
+        line.hurry.set()
         try:
             async with asyncio.timeout(patience):
                 return await done
@@ -155,6 +163,7 @@ class KfSync:
         """Sync until no hint is newer than the last run, with growing pauses after failures."""
         pause = RETRY
         while not self._closed:
+            await self._collect(line)
             line.awake.clear()
             try:
                 await self.sync(line.open_kfid, line)
@@ -171,6 +180,22 @@ class KfSync:
             if line.wanted == line.asked:
                 return
 
+    async def _collect(self, line: _Line) -> None:
+        """While hints pour in, one run a second answers them all, unless somebody waits for it."""
+        now = asyncio.get_running_loop().time()
+        line.runs.append(now)
+        line.hurry.clear()
+        if len(line.runs) == MANY and now - line.runs[0] < MANY_SECONDS and not line.waiting:
+            await self._until(line.hurry.wait(), self.collect)
+
+    async def _until(self, sooner: Coroutine[Any, Any, object], seconds: float) -> None:
+        tasks = [asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(sooner)]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
     def _at_the_end(self, line: _Line) -> None:
         if line.overdue and line.called == line.answered:
             self._unannounced(line.open_kfid, line.overdue)
@@ -180,13 +205,7 @@ class KfSync:
 
     async def _rest(self, line: _Line, seconds: float) -> None:
         """Pause after a failure; a fresh callback token is a good reason to try at once."""
-        resting = asyncio.ensure_future(self._sleep(seconds))
-        waking = asyncio.ensure_future(self._new_token(line, line.token))
-        try:
-            await asyncio.wait({resting, waking}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            resting.cancel()
-            waking.cancel()
+        await self._until(self._new_token(line, line.token), seconds)
 
     @staticmethod
     async def _new_token(line: _Line, had: str) -> None:

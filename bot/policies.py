@@ -20,7 +20,7 @@ AT_ONCE = 4
 REST, MOST_REST = 300.0, 3600.0  # seconds before a refused end is tried again, doubled each time
 KEPT = 1000
 
-Refused = Callable[[Watched, EndResult], Awaitable[None]]
+Refused = Callable[[Watched, EndResult], Awaitable[bool]]
 
 
 @dataclass(slots=True)
@@ -72,8 +72,8 @@ class Policies:
         known = self._rests.pop(watched.handoff.id, None)
         seconds = min(known.seconds * 2, MOST_REST) if known else REST
         told, failed = known is not None and known.told, result.outcome is Outcome.FAILED
-        self._rests[watched.handoff.id] = _Rest(self._clock.now() + seconds, seconds, told or failed)
+        rest = self._rests[watched.handoff.id] = _Rest(self._clock.now() + seconds, seconds, told)
         if len(self._rests) > KEPT:
             del self._rests[next(iter(self._rests))]
         if failed and not told:
-            await self._refused(watched, result)
+            rest.told = await self._refused(watched, result)

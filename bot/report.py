@@ -101,8 +101,10 @@ class Report:
                 post = await self._tell(chat_id, summary.markdown(self._say, found), lifeline)
                 log.info("daily report | chat=%s handled=%d", chat_id, found.numbers.handled)
                 await self._picture(found, chat_id, post)
-        except ChannelError as undelivered:
+        except ChannelError as undelivered:  # certainly not: there is time to try again
             log.warning("daily report not delivered | chat=%s %s", chat_id, undelivered)
+            self._done.discard(key)
+            await self._chats.give_back(key)
         except Exception:
             log.exception("daily report failed | chat=%s", chat_id)
 

@@ -92,14 +92,15 @@ class Speaker:
             self._talk(chat_id, self._close_in(chat_id, found))
         await self._let_talk(by_chat)
 
-    async def refused(self, watched: Watched, result: EndResult, head: str = "policy.refused") -> None:
+    async def refused(self, watched: Watched, result: EndResult, head: str = "policy.refused") -> bool:
         """An end that WeCom refused and no member asked for: people have to know, the customer is still with a human.
+        False when they could not be told.
 
         `head`: key of the first line, which says who wanted it.
         """
         subject = await self._subjects.one(watched)
         text = self._say(head) + "\n" + end_result(self._say, result, subject.nickname, self._clock.now())
-        await self._text(self._chat_of(watched.handoff.open_kfid), text)
+        return await self._text(self._chat_of(watched.handoff.open_kfid), text)
 
     async def stop(self) -> None:
         """What waits for its turn is not said: of an alert its repeat will be, and a last word by the next life."""
@@ -114,6 +115,7 @@ class Speaker:
         talk = self._talks.setdefault(chat_id, set())
         talk.add(task)
         task.add_done_callback(talk.discard)
+        task.add_done_callback(_complain)
 
     async def _let_talk(self, chat_ids: Iterable[str]) -> None:
         tasks = [task for chat_id in chat_ids for task in self._talks.get(chat_id, ())]
@@ -197,6 +199,12 @@ class Speaker:
             log.warning("not delivered | chat=%s %s", chat_id, undelivered)
             return False
         return True
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    """Whoever started it may not have waited for it."""
+    if not task.cancelled() and (failed := task.exception()) is not None:
+        log.error("a chat was not told | %r", failed)
 
 
 def _longest_first(subject: Subject) -> float:

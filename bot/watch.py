@@ -23,7 +23,7 @@ log = logging.getLogger("kfbot.watch")
 
 BATCH, ROUNDS = 2000, 20  # handoffs looked at together, and how often in one tick
 SLICE = 100  # judged without a break
-MOST_READ = 200  # states read in one round
+MOST_READ, LEAST_READ = 200, 20  # states read in one round, and of each account with more
 RETRY = 15.0  # seconds until what could not be done now is tried again
 LATER = 3600.0  # the same for a session that WeCom will not show us
 PATIENCE = 3.0  # seconds to wait for news that are in WeCom's stream already
@@ -104,10 +104,7 @@ class Watch:
 
     async def _judge(self, due: Sequence[Watched]) -> None:
         now = self._clock.now()
-        judged = []
-        for start in range(0, len(due), SLICE):
-            judged += [(each, self._decide(each, now)) for each in due[start : start + SLICE]]
-            await asyncio.sleep(0)
+        judged = await self._decide_all(due, now)
         idle = [_order(each.handoff, decision) for each, decision in judged if not decision.acts]
         if idle:
             await self._alerts.record(idle, now)
@@ -118,35 +115,47 @@ class Watch:
             await self._hold((each, decision, now + RETRY) for each, decision in acting)
             return
         deaf = await self._speaker.deaf_until({each.handoff.open_kfid for each, _ in acting})
-        heard = [each for each, decision in acting if decision.end or each.handoff.open_kfid not in deaf]
+        heard = [(each, how) for each, how in acting if how.end or each.handoff.open_kfid not in deaf]
         await self._hold(
             (each, decision, deaf[each.handoff.open_kfid])
             for each, decision in acting
             if not decision.end and each.handoff.open_kfid in deaf
         )
         if heard:
-            await self._act(heard)
+            await self._act(heard, deaf)
 
-    async def _act(self, acting: list[Watched]) -> None:
-        """Look again, then do what is still asked for. Of very many, which become one list, only its head is read."""
-        acting.sort(key=lambda each: each.handoff.waiting_since or each.handoff.active_at)
-        caught_up = await self._catch_up_all(acting)
-        failed = await self._read_states([each.handoff.key for each in acting[:MOST_READ]])
+    async def _act(self, asking: Sequence[tuple[Watched, Decision]], deaf: Mapping[str, float]) -> None:
+        """Look again, then do what is still asked for."""
+        acting = [each for each, _ in asking]
+        caught_up = await self._catch_up_all(asking)
+        failed = await self._read_states(_heads(acting))
         now = self._clock.now()
         await self._hold_unread(acting, failed, now)
         fresh = await self._alerts.watched(each.handoff.id for each in acting if each.handoff.key not in failed)
-        judged = [(each, self._decide(each, now)) for each in fresh if each.handoff.status.is_open]
-        ends = [(each, decision) for each, decision in judged if decision.end]
-        orders = [self._sending(each, decision, now) for each, decision in judged if not decision.end]
-        sendings = await self._alerts.record(orders, now)
+        judged = await self._decide_all([each for each in fresh if each.handoff.status.is_open], now)
+        for each, decision in judged:
+            if decision.end and not caught_up[each.handoff.open_kfid]:  # the servicer may just have written
+                decision.end, decision.watch_at = None, min(decision.watch_at, now + RETRY)
+        ends = [(each, decision.end) for each, decision in judged if decision.end]
+        told = [(each, decision) for each, decision in judged if not decision.end]
+        await self._tell([each for each in told if each[0].handoff.open_kfid not in deaf], fresh, now)
+        await self._hold((each, how, deaf[kf]) for each, how in told if (kf := each.handoff.open_kfid) in deaf)
+        await self._policies.end(ends)
+        if ends:
+            self._again = True  # the last word on what has ended, or an alert about what has not
+
+    async def _tell(self, told: Iterable[tuple[Watched, Decision]], fresh: Iterable[Watched], now: float) -> None:
+        sendings = await self._alerts.record([self._sending(each, decision, now) for each, decision in told], now)
         if sendings:
             await self._speaker.tell(sendings, fresh)
-        blind = [(each, decision, now + RETRY) for each, decision in ends if not caught_up[each.handoff.open_kfid]]
-        await self._hold(blind)
-        ready = [(each, decision.end) for each, decision in ends if decision.end and caught_up[each.handoff.open_kfid]]
-        await self._policies.end(ready)
-        if ready:
-            self._again = True  # the last word on what has ended, or an alert about what has not
+
+    async def _decide_all(self, found: Sequence[Watched], now: float) -> list[tuple[Watched, Decision]]:
+        """With breaks, in which others have their turn."""
+        judged: list[tuple[Watched, Decision]] = []
+        for start in range(0, len(found), SLICE):
+            judged += [(each, self._decide(each, now)) for each in found[start : start + SLICE]]
+            await asyncio.sleep(0)
+        return judged
 
     def _decide(self, watched: Watched, now: float) -> Decision:
         decision = judge(watched, self._books(watched.handoff.open_kfid), now)
@@ -156,13 +165,12 @@ class Watch:
                 decision.end, decision.watch_at = None, min(decision.watch_at, not_before)
         return decision
 
-    async def _catch_up_all(self, acting: Iterable[Watched]) -> dict[str, bool]:
+    async def _catch_up_all(self, asking: Iterable[tuple[Watched, Decision]]) -> dict[str, bool]:
         """Whether we know all that was written in these accounts; for a session about to be ended, at any price."""
-        now = self._clock.now()
         sure: dict[str, bool] = {}
-        for each in acting:
+        for each, decision in asking:
             account = each.handoff.open_kfid
-            sure[account] = sure.get(account, False) or self._decide(each, now).end is not None
+            sure[account] = sure.get(account, False) or decision.end is not None
         calls = (self._catch_up(account, PATIENCE, sure=wanted) for account, wanted in sure.items())
         return dict(zip(sure, await asyncio.gather(*calls), strict=True))
 
@@ -192,6 +200,16 @@ class Watch:
             began = max(now, clock(handoff, rule) or now)  # WeCom's clock may be ahead of ours
             sendings.append(Sending(handoff, rule, began, sends, next_send(book, rule, sends, now)))
         return _order(handoff, decision, sendings)
+
+
+def _heads(acting: list[Watched]) -> list[SessionKey]:
+    """Whose state to read. Very many become one list for each group, of which only the head is read."""
+    acting.sort(key=lambda each: each.handoff.waiting_since or each.handoff.active_at)
+    of_account: dict[str, list[SessionKey]] = {}
+    for each in acting:
+        of_account.setdefault(each.handoff.open_kfid, []).append(each.handoff.key)
+    most = max(LEAST_READ, MOST_READ // len(of_account))
+    return [key for keys in of_account.values() for key in keys[:most]]
 
 
 def _order(handoff: Handoff, decision: Decision, sendings: Sequence[Sending] = ()) -> Order:

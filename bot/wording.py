@@ -297,6 +297,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "> `open>4h`: accepted more than 4 hours ago\n"
         "I list the sessions first and end them when you confirm.",
     ),
+    "confirm.ended": ("已结束：{numbers}", "Ended: {numbers}"),
     "bulk.one": ("一次只能写一个条件。", "One condition at a time, please."),
     "bulk.unknown": ("看不懂条件 `{condition}`。", "I do not understand the condition `{condition}`."),
     "bulk.condition.idle": ("空闲>{amount}", "idle>{amount}"),

@@ -6,6 +6,7 @@ from bot.registry import Context, Role, Tally, command
 
 REASONS = 3  # kinds of failure that are told
 NAMED = 5  # sessions named of each
+LISTED = 40  # numbers of what was ended
 
 
 @command("confirm", "确认", role=Role.AGENT)
@@ -34,6 +35,9 @@ def _result(ctx: Context, tally: Tally) -> str:
             unknown=tally.unknown,
         )
     ]
+    if tally.numbers:
+        numbers = " ".join(f"#{number}" for number in sorted(tally.numbers)[:LISTED])
+        lines.append(ctx.say("confirm.ended", numbers=numbers + (" …" if len(tally.numbers) > LISTED else "")))
     if tally.skipped:
         lines.append(ctx.say("confirm.skipped"))
     if tally.unknown:

@@ -101,6 +101,10 @@ class Chats:
 
         return await self._db.write(work, durable=True)
 
+    async def give_back(self, key: str) -> None:
+        """What was claimed has certainly not been done: the next caller may."""
+        await self._db.write(lambda db: db.execute("DELETE FROM meta WHERE key=?", (key,)))
+
     async def claim_once(self, key: str, now: float) -> bool:
         """True for the first caller ever, in whatever process; the key is then a small fact, the time of its claim."""
         sql = "INSERT OR IGNORE INTO meta VALUES (?, ?)"

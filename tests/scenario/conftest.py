@@ -57,6 +57,7 @@ class Stage:
         self.app = App(Core(self.settings, WecomTime(self.sandbox)))
         self.apps.append(self.app)
         self.app.sync._token_less_turn = _at_once  # WeCom's own limit goes by WeCom's clock
+        self.app.sync.collect = 0.0
         await self.app.start()
         self.sandbox.callback_url = f"http://127.0.0.1:{self.app.port}/callback/kf"
         await self.sandbox.wait_connected(PATIENCE)

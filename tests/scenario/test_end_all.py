@@ -53,7 +53,9 @@ async def test_what_is_listed_is_ended_when_its_author_says_so(stage: Stage) -> 
 
     assert "只有本人能确认" in await stage.ask(f"/confirm {code[1]}", userid="ChenJing")
     assert stage.moves() == []
-    assert await stage.ask(f"/confirm {code[1]}") == "✅ 已结束 2 · 此前已结束 0 · 跳过 0 · 失败 0 · 待核实 0"
+    assert await stage.ask(f"/confirm {code[1]}") == (
+        "✅ 已结束 2 · 此前已结束 0 · 跳过 0 · 失败 0 · 待核实 0\n已结束：#1 #2"
+    )
 
     assert [stage.sandbox.session(KF, customer).state for customer in (ANN, BOB)] == [4, 4]
     assert stage.sandbox.session(KF2, ANN).state == 3

@@ -178,7 +178,7 @@ def test_an_ended_one_says_by_whom_how_long_and_when() -> None:
 def test_of_a_refusal_nothing_of_the_handoff_is_shown() -> None:
     card = cards.refused_card(ZH, "本群没有与我配对。")
     assert shown(card).split() == ["未执行", "本群没有与我配对。"]
-    assert keys(card) == ["noop:0"]
+    assert keys(card) == ["list:alerts"]
 
 
 # -- markdown

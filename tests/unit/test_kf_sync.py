@@ -11,8 +11,10 @@ import pytest
 
 from bot.errors import KfbotError, RateLimited, StorageError, WeComError
 from bot.kf_sync import (
+    COLLECT,
     FRESH,
     IN_FLIGHT,
+    MANY,
     PAUSE_AFTER_LIMIT,
     RETRY,
     RETRY_MOST,
@@ -435,6 +437,43 @@ async def test_a_page_asked_for_before_is_not_enough(line: Line) -> None:
     go.set()
     assert await catching_up
     assert (line.texts, len(line.asked)) == (["在吗"], 2)
+
+
+async def one_by_one(line: Line, hints: int) -> None:
+    for _ in range(hints):
+        line.sync.wake(KF)
+        task = line.sync._lines[KF].task
+        assert task is not None
+        await task
+
+
+async def test_while_hints_pour_in_they_are_collected(line: Line) -> None:
+    await one_by_one(line, MANY - 1)
+    assert COLLECT not in line.sleep.slept
+    await one_by_one(line, 3)
+    assert line.sleep.slept.count(COLLECT) == 3
+
+
+async def test_who_waits_for_news_is_not_kept_waiting_by_it(line: Line) -> None:
+    await one_by_one(line, MANY - 1)
+    never = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await never.wait()
+
+    line.sync._sleep = sleep
+    line.sync.wake(KF)
+    await asyncio.sleep(0)
+    assert await line.sync.catch_up(KF, PATIENCE, sure=True)
+
+
+async def test_before_what_cannot_be_taken_back_a_call_without_a_token_is_never_too_much(line: Line) -> None:
+    await warm(line)
+    assert await line.sync.catch_up(KF, PATIENCE)
+    line.clock.move(FRESH)
+    assert not await line.sync.catch_up(KF, PATIENCE)
+    assert await line.sync.catch_up(KF, PATIENCE, sure=True)
+    assert [token for _, token in line.asked] == ["", ""]
 
 
 async def test_any_number_catch_up_with_one_call(line: Line) -> None:

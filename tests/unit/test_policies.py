@@ -23,11 +23,12 @@ class Job:
     """The policies of a scene, and what people were told of refusals."""
 
     def __init__(self, scene: Scene) -> None:
-        self.scene, self.told = scene, Told()
+        self.scene, self.told, self.deaf = scene, Told(), False
         self.policies = Policies(scene.handoffs, scene.clock, lambda account: scene.book, self._hear)
 
-    async def _hear(self, watched: Watched, result: EndResult) -> None:
-        self.told.append((watched, result))
+    async def _hear(self, watched: Watched, result: EndResult) -> bool:
+        self.told += [] if self.deaf else [(watched, result)]
+        return not self.deaf
 
     async def end(self, *handoffs: Handoff, policy: Policy = Policy.IDLE) -> None:
         await self.policies.end([(await self.scene.watched(each), policy) for each in handoffs])
@@ -135,6 +136,17 @@ async def test_silence_of_wecom_rests_too_but_is_no_refusal(scene: Scene, job: J
     scene.kf.before("state", lambda: None, raising(unavailable()))
     assert await refuse(scene, job, handoff, unavailable()) == pytest.approx(REST, abs=1)
     assert job.told == []
+
+
+async def test_who_could_not_be_told_is_told_with_the_next_refusal(scene: Scene, job: Job) -> None:
+    handoff = await scene.silent()
+    scene.kf.before("trans", *[raising(refusal(95016))] * 6)
+    job.deaf = True
+    await job.end(handoff)
+    job.deaf = False
+    await job.end(handoff)
+    await job.end(handoff)
+    assert len(job.told) == 1
 
 
 async def test_the_first_refusal_is_told_also_after_a_silence(scene: Scene, job: Job) -> None:

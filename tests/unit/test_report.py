@@ -26,7 +26,7 @@ from storage.ledger import Ledger
 from storage.people import People
 from storage.stats import Stats
 from storage.sync_store import SyncStore
-from tests.fakes import ANN, BOB, KF, KF2, LI, FakeChannel, FakeClock
+from tests.fakes import ANN, BOB, KF, KF2, LI, FakeChannel, FakeClock, raising
 
 ZONE = ZoneInfo("Asia/Shanghai")
 SIX = datetime(2026, 11, 20, 18, 0, tzinfo=ZONE).timestamp()
@@ -198,6 +198,16 @@ async def test_a_lost_connection_that_comes_back_soon_is_waited_for(
     assert [chat for chat, _ in office.told()] == [FIRST, SECOND]
 
 
+async def test_what_was_certainly_refused_is_tried_again_within_the_quarter_of_an_hour(office: Office) -> None:
+    office.channel.before("send", raising(ChannelError("too many", 45009)), raising(ChannelError("too many", 45009)))
+    report = office.report()
+    await report.run(SIX)
+    assert office.channel.sent == []
+    for _ in range(3):
+        await report.run(SIX + 60)
+    assert [chat for chat, _, _ in office.channel.sent] == [FIRST, SECOND]
+
+
 async def test_without_a_connection_the_first_groups_webhook_takes_words_and_picture(office: Office) -> None:
     office.channel.problem, lifeline = "reconnecting", Lifeline()
     await office.report(lifeline=lifeline).run(SIX)
@@ -278,6 +288,7 @@ ASKED = GroupMessage("fake", "m1", SECOND, True, LI, "/stats")
 async def pictures(report: Report) -> None:
     while report._pictures:
         await asyncio.gather(*report._pictures)
+        await asyncio.sleep(0)  # those that are done may still stand there
 
 
 async def test_the_answer_comes_at_once_and_the_picture_to_the_same_chat_after_it(office: Office) -> None:

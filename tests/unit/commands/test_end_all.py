@@ -60,7 +60,7 @@ async def test_confirmed_it_ends_them(room: Room) -> None:
     await room.open(BOB, waits=60)
     code = await planned(room)
     answer = await room.ask(f"/confirm {code}")
-    assert answer == "✅ 已结束 2 · 此前已结束 0 · 跳过 0 · 失败 0 · 待核实 0"
+    assert answer == "✅ 已结束 2 · 此前已结束 0 · 跳过 0 · 失败 0 · 待核实 0\n已结束：#1 #2"
     assert sorted(key.external_userid for key, _ in room.kf.moves) == [ANN, ANNA]
     assert "已经用过" in await room.ask(f"/confirm {code}")
     assert len(room.kf.moves) == 2
