@@ -13,6 +13,7 @@ whoever asks for an end goes through `handoffs.end`.
                 closing (the goodbye)  leaving (ends asked for in the chat)  locate
                 targets (whom a command means)  registry  parsing  wording  replies
     flows       dispatch (group)  kf_sync  checks (state reads)  aftermath (what follows a page)  names
+                outbox (events to webhooks)  parked (what neither went out nor could be read)
     adapters    wecom/  channels/  http  window  and, beside this package, storage/
     edges       server  scheduler  metrics  log  desk (the bot's own health, pairing)
     root        app  (knows everything)  <-  cli, demo, check, end_script, status_script  <-  bot.py

@@ -2,7 +2,7 @@
 
 `database` owns the threads and transactions, `migrations` the schema; one file per table family: `ledger` (sessions,
 handoffs, their events, endings, closing messages), `sync_store` (accounts, cursors, items), `people` (customers and
-servicers), `chats` (pairing, group messages, the command log).
+servicers), `chats` (pairing, group messages, the command log), `outbox` (events on their way to webhooks).
 """
 
 from __future__ import annotations
