@@ -138,7 +138,7 @@ def _request(key: bytes, number: int) -> bytes:
     from bot.core import SystemClock
     from bot.tokens import Tokens
 
-    token = Tokens(key, SystemClock()).customer_token(CORP, records._account(number), records.customer(number))
+    token = Tokens(key, SystemClock()).customer_token(CORP, records.ACCOUNTS[number % len(records.ACCOUNTS)], records.customer(number))
     body = json.dumps({"handoffRequestId": number + 1}).encode()
     address = f"11.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
     head = (

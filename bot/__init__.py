@@ -19,6 +19,7 @@ sessions want: `speaker` tells the group, `policies` ends.
     trust       upstream (is WeCom there)  skew (the clocks)  silence (callbacks)  alarms (tell of it)
     numbers     period  stats  summary (words)  picture  chart (a process of its own)  report
     flows       dispatch (group)  kf_sync  checks (state reads)  aftermath (what follows a page)  names
+                outbox (events to webhooks)  parked (what neither went out nor could be read)
     adapters    wecom/  channels/  http  window  and, beside this package, storage/
     edges       server  scheduler  metrics  log  desk (the bot's own health, pairing)
     root        app  (knows everything)  core  alerting  <-  cli, demo, check, end_script, status_script  <-  bot.py

@@ -118,9 +118,7 @@ class App:
             core.outbox, self.outside.post, core.clock, settings.webhooks, observe=core.metrics.observe_webhook
         )
         self.live.listeners.append(self.webhooks.heard)
-        self.dispatch.parked = Parked(
-            core.outbox, core.sync_store, self.webhooks, self.sync, core.clock, parse_page
-        )
+        self.dispatch.parked = Parked(core.outbox, core.sync_store, self.webhooks, self.sync, core.clock, parse_page)
         parts = [self.site.add_to, self.sockets.add_to]
         self._runner = server.runner(server.build(callback, self._hooks, core.metrics, parts))
         self.scheduler = Scheduler(self._jobs(), core.metrics.observe_job)

@@ -904,7 +904,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "没有设置 server.public_url，不能用企业微信登录。请用 python bot.py token 生成凭证",
         "server.public_url is not set, so there is no login by WeCom. Make a token: python bot.py token",
     ),
-    "login.again": ("登录没有完成或已过期，请重新打开 {url}", "The login is not complete, or too old; open {url} again"),
+    "login.again": (
+        "登录没有完成或已过期，请重新打开 {url}",
+        "The login is not complete, or too old; open {url} again",
+    ),
     "login.stranger": (
         "{userid} 不是客服。请管理员把您写入 settings.yaml 的 roles",
         "{userid} is no agent. Have yourself named in roles of settings.yaml",
@@ -915,7 +918,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "{userid} 没有「{role}」角色：请先写入 settings.yaml 的 {key}",
         "{userid} has not the role {role}: name them in {key} of settings.yaml first",
     ),
-    "api.UNAUTHENTICATED": ("请先登录：凭证缺失、无效或已过期", "Sign in: there is no token, or it is not valid any more"),
+    "api.UNAUTHENTICATED": (
+        "请先登录：凭证缺失、无效或已过期",
+        "Sign in: there is no token, or it is not valid any more",
+    ),
     "api.TOO_MANY_REQUESTS": ("请求太频繁，请稍后再试", "Too many requests; try again a little later"),
     "api.UNAVAILABLE": ("数据库暂时不可用，请稍后再试", "The database cannot be used now; try again later"),
     "api.NOT_FOUND": ("没有这个地址", "There is nothing at this address"),

@@ -3,7 +3,8 @@
 `database` owns the threads and transactions, `migrations` the schema; one file per table family: `ledger` (sessions,
 handoffs, their events, endings, closing messages), `questions` (what is asked of them, within a scope), `alerts` (and
 what staff said of them), `stats` (rows to add up), `sync_store` (accounts, cursors, items), `people` (customers and
-servicers), `chats` (pairing, group messages, the command log, cards, small facts). `retention` deletes what is old.
+servicers), `chats` (pairing, group messages, the command log, cards, small facts),
+`outbox` (events on their way to webhooks), `feed` (the log as live events), `export`. `retention` deletes what is old.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from aiohttp import web
@@ -16,9 +17,11 @@ from bot.web.figures import Figures
 from bot.web.limits import Limit
 from bot.web.login import Corp, Login
 
+TOLD_WITHIN = 0.5  # seconds
+
 
 class Site:
-    """`account_name`: of a kf account, its id where it has none. `on_end`: called after each end made by the API.
+    """`account_name`: of a kf account, its id where it has none. `on_end`: called soon after ends made by the API.
 
     `addresses`, `callers`: how often they may ask, where that is not as usual.
     """
@@ -35,8 +38,9 @@ class Site:
         tenant_id = core.settings.wecom.corp_id
         self.doors = Doors(core.tokens, core.say, secure=secure, addresses=addresses, callers=callers)
         transfers = Transfers(core.kf, core.ledger, core.people, core.handoffs, core.clock)
+        self._on_end, self._soon = on_end, False
         self.service = HandoffService(
-            tenant_id, core.handoffs, core.ledger, transfers, core.attention, core.clock, core.say, on_end
+            tenant_id, core.handoffs, core.ledger, transfers, core.attention, core.clock, core.say, self._ended
         )
         figures = Figures(core.stats, core.clock, core.say)
         calls = Calls(
@@ -51,3 +55,13 @@ class Site:
     def add_to(self, app: web.Application) -> None:
         app.add_subapp("/api", self.api.app())
         self.login.add_to(app)
+
+    def _ended(self) -> None:
+        """Many at once are told once."""
+        if not self._soon:
+            self._soon = True
+            asyncio.get_running_loop().call_later(TOLD_WITHIN, self._tell)
+
+    def _tell(self) -> None:
+        self._soon = False
+        self._on_end()

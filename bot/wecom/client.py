@@ -200,10 +200,19 @@ class KfClient:
         def may_repeat(error: Exception) -> bool:
             return self._may_repeat(error, call, until)
 
+        first: WeComError | None = None
+        try:
+            return await self._exchange(call, secrets, until)  # mostly all that there is to do
+        except WeComError as failed:
+            if not may_repeat(failed):
+                raise
+            first = failed
         async for attempt in stamina.retry_context(
             may_repeat, ATTEMPTS, None, wait_initial=WAIT_INITIAL, wait_max=WAIT_MAX, wait_jitter=WAIT_JITTER
         ):
             with attempt:
+                if attempt.num == 1:
+                    raise first
                 return await self._exchange(call, secrets, until)
         raise AssertionError("stamina ends by an answer or by the last error")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -296,12 +297,13 @@ async def test_one_that_is_slow_holds_up_nobody_else(post: Post, receiver: Recei
     async with asyncio.timeout(5):
         while not receiver.busy:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-        receiver.open = asyncio.Event()  # those who come now are let through
+        held, receiver.open = receiver.open, asyncio.Event()  # those who come now are let through
         receiver.open.set()
         await post.whole(BOB)
         await post.webhooks.look()
         await receiver.until(4)
     assert receiver.story == [(2, event) for event in WHOLE]
+    held.set()
 
 
 async def test_a_receiver_that_does_not_answer_in_time(
@@ -450,6 +452,37 @@ async def test_an_outcome_that_could_not_be_recorded_is_found_out_by_sending_aga
     assert len(receiver.received) == 1
     await post.settled(1)
     assert await post.states() == ["done", "done"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_whatever_fails_and_whoever_dies_each_event_is_accepted_once_and_in_order(
+    database: Database, fake_clock: FakeClock, receiver: Receiver, seed: int
+) -> None:
+    chance = random.Random(seed)
+    customers = [f"wm{number}" for number in range(12)]
+    steps = {customer: iter(("begin", "answer", "end")) for customer in customers}
+    for _ in range(40):
+        async with a_post(database, fake_clock, receiver) as post:
+            for customer in chance.sample(customers, 4):
+                if step := next(steps[customer], ""):
+                    await getattr(post, step)(customer)
+            receiver.answers = [chance.choice((200, 500, 404)) for _ in range(chance.randrange(12))]
+            await post.settled(chance.choice((0.0, 1.0, 20.0, 200.0)))
+            if chance.random() < 0.3:
+                await post.webhooks.look()
+                await post.webhooks.stop(0.0)
+    receiver.answers = []
+    for _ in range(60):
+        async with a_post(database, fake_clock, receiver) as post:
+            await post.settled(600)
+    assert set(await post.states()) == {"done"}
+    keys: dict[str, tuple[int, str]] = {}
+    for each, told in zip(receiver.accepted, receiver.story, strict=True):
+        keys.setdefault(each.headers["X-Kfbot-Delivery"], told)
+    assert len(keys) == len(await post.states()), "what came twice, after a process died, came with the same key"
+    for handoff in {number for number, _ in keys.values()}:
+        story = [event for number, event in keys.values() if number == handoff]
+        assert story == WHOLE[: len(story)]
 
 
 # -- the loop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -387,11 +387,11 @@ async def test_a_long_queue_behind_a_webhook_that_is_down_costs_nothing(
     await database.write(lambda db: db.execute("UPDATE deliveries SET next_at=next_at+60"))
     asked: list[str] = []
     steps: list[None] = []
-    await database.write(lambda db: (db.set_trace_callback(asked.append), db.set_progress_handler(_count(steps), 10)))
+    await database.write(lambda db: _watch(db, asked.append, lambda: steps.append(None)))
     assert await outbox.take("one", NOW + 1, LEASE) is None
     delivery = await take(outbox, NOW + 61)
     await outbox.settle(delivery, "pending", NOW + 61, "HTTP 500", NOW + 99)
-    await database.write(lambda db: (db.set_trace_callback(None), db.set_progress_handler(None, 10)))
+    await database.write(lambda db: _watch(db, None, None))
     assert len(steps) * 10 < 2500
 
     def plans(db: sqlite3.Connection) -> list[str]:
@@ -402,9 +402,6 @@ async def test_a_long_queue_behind_a_webhook_that_is_down_costs_nothing(
     assert found and not [step for step in found if step.startswith("SCAN") or "TEMP B-TREE FOR ORDER" in step]
 
 
-def _count(steps: list[None]) -> Any:
-    def count() -> int:
-        steps.append(None)
-        return 0
-
-    return count
+def _watch(db: sqlite3.Connection, tell: Callable[[str], object] | None, step: Callable[[], None] | None) -> None:
+    db.set_trace_callback(tell)
+    db.set_progress_handler(step, 10)
