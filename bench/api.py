@@ -138,7 +138,8 @@ def _request(key: bytes, number: int) -> bytes:
     from bot.core import SystemClock
     from bot.tokens import Tokens
 
-    token = Tokens(key, SystemClock()).customer_token(CORP, records.ACCOUNTS[number % len(records.ACCOUNTS)], records.customer(number))
+    account = records.ACCOUNTS[number % len(records.ACCOUNTS)]
+    token = Tokens(key, SystemClock()).customer_token(CORP, account, records.customer(number))
     body = json.dumps({"handoffRequestId": number + 1}).encode()
     address = f"11.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
     head = (
