@@ -31,7 +31,7 @@ from bench.bots import Bot, database
 from bench.child import say
 from bench.children import HOST, Child, ChildFailed, cpu_seconds, free_port, listening
 from bench.runner import Goal, Row, Stage, bench, of_rounds, quantile
-from bench.wecom import CORP, Wecom
+from bench.wecom import ACCOUNTS, CORP, Wecom
 
 CONNECTIONS = 16
 ROUNDS, EACH, WARM_UP = 5, 1500, 300
@@ -138,7 +138,7 @@ def _request(key: bytes, number: int) -> bytes:
     from bot.core import SystemClock
     from bot.tokens import Tokens
 
-    account = records.ACCOUNTS[number % len(records.ACCOUNTS)]
+    account = ACCOUNTS[number % len(ACCOUNTS)]
     token = Tokens(key, SystemClock()).customer_token(CORP, account, records.customer(number))
     body = json.dumps({"handoffRequestId": number + 1}).encode()
     address = f"11.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
