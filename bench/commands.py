@@ -113,7 +113,7 @@ def _calls(made: dict[str, int]) -> Row:
 
 def all_ended(bot: Bot, path: Path, via: str, wanted: int) -> None:
     """What was timed has really happened."""
-    sql = """SELECT count(*) FROM handoffs h JOIN closings c ON c.handoff_id = h.id
+    sql = """SELECT count(*) FROM handoffs h JOIN codes c ON c.handoff_id = h.id AND c.service_state = 4
         WHERE h.via = ? AND h.status = 'COMPLETED' AND c.state = 'sent'"""
     with closing(sqlite3.connect(path)) as db:
         ended = int(db.execute(sql, (via,)).fetchone()[0])
