@@ -487,6 +487,7 @@ async def test_on_message_ends_what_the_console_routed_to_a_human(ends_on_messag
 
     stage.sandbox.customer_writes(KF, ANN, "你好")
     await stage.until(lambda: _said(stage, "仅智能助手接待"))
+    await stage.until(lambda: _moves(stage, 2))
     stage.sandbox.customer_writes(KF, ANN, "你好啊")
     await stage.until(lambda: _moves(stage, 3))
     assert sum("仅智能助手接待" in text for text in texts(stage)) == 1
