@@ -37,33 +37,36 @@ class Turns(Generic[On]):
     def __init__(self, thread: ThreadPoolExecutor, take: Callable[[list[Work[On]]], list[Work[On]]]) -> None:
         self._thread, self._take = thread, take
         self._waiting: deque[Work[On]] = deque()
-        self._turn: asyncio.Future[list[Work[On]]] | None = None
-        self._works: list[Work[On]] = []
+        self._at_work = False
         self.after: Callable[[], None] = lambda: None
 
     async def do(self, run: Callable[[On], T], *, durable: bool = False) -> T:
         """Who gives up waiting may have been served all the same."""
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
         self._waiting.append(Work(run, durable, answer))
-        if self._turn is None:
-            self._next()
+        if not self._at_work:
+            self._at_work = True
+            loop.call_soon(self._next, loop)  # with whatever else this moment brings
         return await answer
 
     async def rest(self) -> None:
         """Until everything that was asked for is done."""
-        while self._turn is not None:
-            await asyncio.wait([self._turn])
-            await asyncio.sleep(0)
+        while self._at_work:
+            await self.do(lambda on: None)
 
-    def _next(self) -> None:
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         chosen = (self._waiting.popleft() for _ in range(min(MOST, len(self._waiting))))
-        self._works = [work for work in chosen if not work.answer.done()]  # the others have given up
-        self._turn = asyncio.get_running_loop().run_in_executor(self._thread, self._take, self._works)
-        self._turn.add_done_callback(self._over)
+        works = [work for work in chosen if not work.answer.done()]  # the others have given up
+        self._thread.submit(self._turn, works, loop)
 
-    def _over(self, turn: asyncio.Future[list[Work[On]]]) -> None:
-        self._turn, left = None, turn.result()
-        done = self._works[: len(self._works) - len(left)]
+    def _turn(self, works: list[Work[On]], loop: asyncio.AbstractEventLoop) -> None:
+        """In the thread."""
+        left = self._take(works)
+        loop.call_soon_threadsafe(self._over, works, left, loop)
+
+    def _over(self, works: list[Work[On]], left: list[Work[On]], loop: asyncio.AbstractEventLoop) -> None:
+        done = works[: len(works) - len(left)]
         for work in done:
             if work.answer.done():
                 continue
@@ -72,7 +75,8 @@ class Turns(Generic[On]):
             else:
                 work.answer.set_exception(work.error)
         self._waiting.extendleft(reversed(left))
-        if self._waiting:
-            self._next()
+        self._at_work = bool(self._waiting)
+        if self._at_work:
+            loop.call_soon(self._next, loop)  # those who have just been answered may have more to ask
         if any(work.error is None for work in done):
             self.after()

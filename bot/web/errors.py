@@ -39,6 +39,7 @@ CODES: dict[type[Exception], tuple[int, str]] = {
 STATUSES = dict(CODES.values()) | {405: "METHOD_NOT_ALLOWED", 500: "INTERNAL"}
 WORDED = (Forbidden, NotFound, HandoffNotActive, BadRequest, HandoffUnsettled)  # their message is for the caller
 
+LONG = 16 * 1024  # bytes; what is longer is packed for whoever can unpack it
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -50,7 +51,10 @@ HEADERS = {
 
 def as_json(document: Any, status: int = 200) -> web.Response:
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-    return web.Response(body=body, status=status, headers=HEADERS, content_type="application/json")
+    response = web.Response(body=body, status=status, headers=HEADERS, content_type="application/json")
+    if len(body) > LONG:
+        response.enable_compression()
+    return response
 
 
 def failure(say: Words, status: int, message: str = "") -> web.Response:
