@@ -34,7 +34,7 @@ from bot.http import CONNECTIONS, Http
 from bot.kf_sync import KfSync
 from bot.leaving import Leaving
 from bot.locate import locate
-from bot.model import CardTap, Scope, Via
+from bot.model import CardTap, Handoff, Scope, Via
 from bot.names import Names
 from bot.outbox import Webhooks
 from bot.parked import Parked
@@ -50,6 +50,7 @@ from bot.taps import Rights, Taps
 from bot.teams import Teams
 from bot.transfer import Transfers
 from bot.web.gates import gates
+from bot.web.pages import LINK
 from bot.web.site import Site
 from bot.web.sockets import Sockets
 from bot.wecom.crypto import CallbackCrypto
@@ -107,8 +108,9 @@ class App:
         self._names: dict[str, str] = {}
         self._hooks = server.Hooks(self._wake, self._accounts_changed, self.readiness)
         callback = server.CallbackRoute(_crypto(settings), self._hooks, core.clock, core.metrics)
-        self.site = Site(core, self._name_of, self.alerting.watch.wake)
         self.live = LiveFeed(core.feed)
+        self.site = Site(core, self._name_of, self.alerting.watch.wake, lambda: self.live.last)
+        core.greetings.link = self._page_of
         core.database.on_write = self.live.wake
         pass_by = gates(core.tokens, settings.wecom.corp_id, self.site.service.scope)
         host = urlsplit(settings.server.public_url).netloc
@@ -264,6 +266,14 @@ class App:
         log.warning("found without a callback | account=%s items=%d", open_kfid, count)
         if self.alerting.silence is not None:
             self.alerting.silence.found(self.core.clock.now())
+
+    def _page_of(self, handoff: Handoff) -> str:
+        """Where its customer can end it; empty while nobody outside can reach us."""
+        base = self.core.settings.server.public_url
+        if not base:
+            return ""
+        token = self.core.tokens.customer_token(handoff.tenant_id, handoff.open_kfid, handoff.external_userid)
+        return base.rstrip("/") + LINK.format(token=token)
 
     def _opened(self, sessions: list[Session]) -> None:
         """Handoffs that a state read has opened."""

@@ -21,6 +21,7 @@ from bot.core import Core
 from bot.sandbox import SCRIPT_MINUTES, Sandbox, SandboxConfig, settings_for
 from bot.settings import Settings, secrets_of
 from bot.settings_file import load
+from bot.web.pages import CONSOLE
 
 HOST = "127.0.0.1"
 
@@ -44,7 +45,8 @@ async def run_demo(port: int, path: Path | None = None, *, script: bool = False)
                 await app.start()
                 if script:
                     sandbox.player.start()
-                click.echo(f"\n  kfbot demo: {sandbox.base_url}/   (Ctrl+C ends it)\n")
+                console = f"http://{HOST}:{callback_port}{CONSOLE}"
+                click.echo(f"\n  kfbot demo: {sandbox.base_url}/   console: {console}   (Ctrl+C ends it)\n")
                 await ended.wait()
             finally:
                 await app.stop()
@@ -81,7 +83,7 @@ def demo_settings(
     values["webhooks"] = []
     values["watch"] = {"tick": "1s"}  # the page moves the clock, and nobody wants to wait for what follows
     values["kf"] = {"accounts": []}
-    values["server"] = {"host": HOST, "port": port, "public_url": ""}
+    values["server"] = {"host": HOST, "port": port, "public_url": f"http://{HOST}:{port}"}
     values["storage"] = {"url": f"sqlite:///{folder / 'kfbot.db'}"}
     values["log"] = {"dir": str(folder / "logs")}
     settings = load(path, values)

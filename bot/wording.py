@@ -913,6 +913,13 @@ TEXT: dict[str, tuple[str, str]] = {
         "{userid} is no agent. Have yourself named in roles of settings.yaml",
     ),
     "login.outsider": ("只有本企业的成员可以登录", "Only members of the corp can log in"),
+    # -- both pages (texts of pages are filled by the page, and both languages come with it)
+    "page.language": ("English", "中文"),
+    "page.cancel": ("取消", "Cancel"),
+    # -- the customer's page
+    "customer.title": ("人工客服", "Customer service"),
+    # -- the agents' console
+    "console.title": ("客服会话 · kfbot", "Sessions · kfbot"),
     # -- API
     "token.role": (
         "{userid} 没有「{role}」角色：请先写入 settings.yaml 的 {key}",

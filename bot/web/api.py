@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from email.utils import formatdate
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bot.errors import BadRequest
+from bot.ports import Clock
 from bot.web import fields
 from bot.web.calls import Route
 from bot.web.doors import Doors
@@ -26,8 +28,20 @@ Observe = Callable[[str, int, float], None]
 
 
 class Api:
-    def __init__(self, routes: Sequence[Route], doors: Doors, say: Words, observe: Observe) -> None:
-        self.routes, self._doors, self._say, self._observe = routes, doors, say, observe
+    """`last_event`: the id up to which live events are told. Each answer has it as `X-Last-Event-Id`, read before the
+    answer was looked up: who then listens `after` it misses nothing. And each is dated by the bot's clock."""
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        doors: Doors,
+        clock: Clock,
+        say: Words,
+        observe: Observe,
+        last_event: Callable[[], int],
+    ) -> None:
+        self.routes, self._doors, self._clock, self._say = routes, doors, clock, say
+        self._observe, self._last_event = observe, last_event
         self._document = document(routes)
 
     def app(self) -> web.Application:
@@ -41,7 +55,7 @@ class Api:
 
     @web.middleware
     async def _outermost(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        began = time.perf_counter()
+        began, last_event = time.perf_counter(), self._last_event()
         try:
             self._doors.anybody(request)
             response = await handler(request)
@@ -49,6 +63,8 @@ class Api:
             raise
         except Exception as error:
             response = told(self._say, error)
+        response.headers["Date"] = formatdate(self._clock.now(), usegmt=True)
+        response.headers["X-Last-Event-Id"] = str(last_event)
         resource = request.match_info.route.resource
         self._observe(resource.canonical if resource else "", response.status, time.perf_counter() - began)
         return response

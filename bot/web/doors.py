@@ -62,15 +62,19 @@ class Doors:
     def show_out(self, response: web.StreamResponse, cookie: str) -> None:
         response.del_cookie(cookie, path="/", httponly=True, samesite="Lax", secure=self.secure)
 
-    def _known(self, request: web.Request, cookie: str, open_: Callable[[str], Claims]) -> Claims:
-        said = request.headers.get("Authorization")
-        token = request.cookies.get(cookie, "") if said is None else _bearer(said)
+    def opened(self, request: web.Request, token: str, open_: Callable[[str], Claims]) -> Claims:
+        """What it claims. Raises Unauthenticated, and whoever tries many is soon not heard."""
         try:
-            claims = open_(token)
+            return open_(token)
         except Unauthenticated:
             if token:
                 self._addresses.charge(address_of(request.remote, request.headers), WRONG)
             raise
+
+    def _known(self, request: web.Request, cookie: str, open_: Callable[[str], Claims]) -> Claims:
+        said = request.headers.get("Authorization")
+        token = request.cookies.get(cookie, "") if said is None else _bearer(said)
+        claims = self.opened(request, token, open_)
         if said is None and request.method not in ("GET", "HEAD"):
             self.from_our_page(request)
         return claims

@@ -1,4 +1,4 @@
-"""The API and the login, put together on a bot's core."""
+"""The API, the pages and the login, put together on a bot's core."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from bot.web.doors import Doors
 from bot.web.figures import Figures
 from bot.web.limits import Limit
 from bot.web.login import Corp, Login
+from bot.web.pages import Pages
 
 TOLD_WITHIN = 0.5  # seconds
 
 
 class Site:
     """`account_name`: of a kf account, its id where it has none. `on_end`: called soon after ends made by the API.
+
+    `last_event`: the id up to which live events are told.
 
     `addresses`, `callers`: how often they may ask, where that is not as usual.
     """
@@ -31,6 +34,7 @@ class Site:
         core: Core,
         account_name: Callable[[str], str],
         on_end: Callable[[], None],
+        last_event: Callable[[], int] = lambda: 0,
         addresses: Limit | None = None,
         callers: Limit | None = None,
     ) -> None:
@@ -47,14 +51,16 @@ class Site:
             self.service, self.doors, core.tokens, core.people, core.alerts, core.sync_store, figures, core.clock,
             core.say, tenant_id, account_name,
         )  # fmt: skip
-        self.api = Api(calls.table(), self.doors, core.say, core.metrics.observe_api)
-
+        self.api = Api(calls.table(), self.doors, core.clock, core.say, core.metrics.observe_api, last_event)
         corp = Corp(tenant_id, core.settings.wecom.api_base, core.settings.server.public_url)
         self.login = Login(corp, self.doors, core.tokens, core.kf, core.people, core.access, core.say)
+        phrase, login = core.settings.customer.phrase, bool(corp.public_url)
+        self.pages = Pages(core.tokens, self.doors, core.clock, core.say, tenant_id, phrase, login=login)
 
     def add_to(self, app: web.Application) -> None:
         app.add_subapp("/api", self.api.app())
         self.login.add_to(app)
+        self.pages.add_to(app)
 
     def _ended(self) -> None:
         """Many at once are told once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,7 +10,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -36,16 +40,38 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """`python bot.py demo`: the addresses of the sandbox's page and of the bot."""
+
+    sandbox: str
+    bot: str
+
+    def act(self, action: str, **body: Any) -> dict[str, Any]:
+        """What somebody does, as `bot.sandbox.control` takes it: `customer/message`, `servicer/take`…"""
+        request = Request(f"{self.sandbox}sandbox/api/{action}", json.dumps(body).encode())
+        with urlopen(request, timeout=10) as reply:
+            answer: dict[str, Any] = json.load(reply)
+        assert answer["ok"], answer
+        return answer
+
+    def state(self) -> dict[str, Any]:
+        with urlopen(f"{self.sandbox}sandbox/api/state", timeout=10) as reply:
+            state: dict[str, Any] = json.load(reply)
+        return state
+
+
 @contextmanager
-def _started(folder: Path, *words: str) -> Iterator[str]:
-    """`python bot.py demo` in a process of its own; the address of its page."""
+def _started(folder: Path, *words: str) -> Iterator[Demo]:
+    """In a process of its own."""
     command = [sys.executable, str(ROOT / "bot.py"), "demo", "--port", "0", *words]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        address = next(filter(None, (re.search(r"kfbot demo: (http://\S+)", line) for line in process.stdout)))
-        yield address[1]
+        told = re.compile(r"kfbot demo: (http://\S+) +console: (http://\S+)/console")
+        addresses = next(filter(None, map(told.search, process.stdout)))
+        yield Demo(addresses[1], addresses[2])
     finally:
         process.terminate()
         process.communicate(timeout=20)
@@ -53,9 +79,10 @@ def _started(folder: Path, *words: str) -> Iterator[str]:
 
 
 @contextmanager
-def _opened(browser: Browser, address: str) -> Iterator[Page]:
+def opened(browser: Browser, address: str, width: int = 1440, height: int = 900, **options: Any) -> Iterator[Page]:
     """In Chinese at desktop width; an error in the page fails the test."""
-    context = browser.new_context(locale="zh-CN", viewport={"width": 1440, "height": 900})
+    options = {"locale": "zh-CN", "viewport": {"width": width, "height": height}, **options}
+    context = browser.new_context(**options)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -66,14 +93,20 @@ def _opened(browser: Browser, address: str) -> Iterator[Page]:
 
 
 @pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    with _started(tmp_path) as demo:
+        yield demo
+
+
+@pytest.fixture
 def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     """The demo page."""
-    with _started(tmp_path) as address, _opened(browser, address) as page:
+    with _started(tmp_path) as demo, opened(browser, demo.sandbox) as page:
         yield page
 
 
 @pytest.fixture
 def scripted(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     """The demo page on which a busy afternoon plays by itself."""
-    with _started(tmp_path, "--script") as address, _opened(browser, address) as page:
+    with _started(tmp_path, "--script") as demo, opened(browser, demo.sandbox) as page:
         yield page

@@ -33,6 +33,16 @@ def _sources() -> Iterator[tuple[Path, ast.Module]]:
             yield file, ast.parse(file.read_text("utf-8"))
 
 
+def _on_pages() -> Iterator[tuple[str, str]]:
+    """(file, key pattern) of each text that the pages' scripts and markup name; `customer.js` is none."""
+    for file in sorted((ROOT / "bot" / "web" / "static").glob("*.*")):
+        if file.suffix in (".js", ".html") and ".min." not in file.name:
+            for key in re.findall(
+                r"""['"`]((?:page|customer|console)\.(?!js|css)[^'"`\s]+)['"`]""", file.read_text("utf-8")
+            ):
+                yield file.name, ".*".join(map(re.escape, re.split(r"\$\{[^}]*\}", key)))
+
+
 def _pattern(node: ast.JoinedStr) -> str:
     parts = (re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".*" for part in node.values)
     return "".join(parts)
@@ -88,12 +98,14 @@ def test_both_languages_have_the_same_places_to_fill(key: str) -> None:
 
 
 def test_every_key_that_is_said_exists() -> None:
-    missing = [(where, key) for where, key in _said() if not any(re.fullmatch(key, each) for each in TEXT)]
+    said = [*_said(), *_on_pages()]
+    missing = [(where, key) for where, key in said if not any(re.fullmatch(key, each) for each in TEXT)]
     assert missing == []
 
 
 def test_no_key_is_unused() -> None:
     used = {key for file, tree in _sources() for key in _strings(tree, own=file.name == "wording.py")}
+    used |= {key for _, key in _on_pages()}
     used |= {re.escape(f"help.{each.name}") for each in discover(commands, Command)}
     whole = re.compile("|".join(f"(?:{key})" for key in used if key not in (".*", "")))
     assert [key for key in TEXT if not whole.fullmatch(key)] == []

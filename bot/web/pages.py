@@ -1,0 +1,138 @@
+"""The customer's page `/h/{token}` and the agents' console `/console`: what a browser gets, as files and headers.
+
+A page is one HTML file with its words in it; everything else it needs lies under /assets. What it shows comes from the
+API and the live events, for which the cookie speaks that the customer's link, or the agents' login, has bought.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import cache, partial
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from aiohttp import web
+
+from bot.errors import TooManyRequests, Unauthenticated
+from bot.ports import Clock
+from bot.tokens import CustomerClaims, Tokens
+from bot.web.doors import CUSTOMER_COOKIE, Doors
+from bot.wording import TEXT, Words
+
+LINK, CUSTOMER, CONSOLE, ASSETS = "/h/{token}", "/h", "/console", "/assets"
+STATIC = Path(__file__).parent / "static"
+SHARED = "page."
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_HOST = re.compile(r"[\w.:\[\]-]{1,255}", re.ASCII)
+# Nothing but our own files, and nothing that anybody typed can become a script. Old iPhones want the socket's name.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {sockets};"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Pages:
+    """`tenant_id`: whose customers are let in. `phrase`: what a customer can write in the chat instead; may be empty.
+
+    `login`: whether agents can log in by WeCom.
+    """
+
+    def __init__(
+        self, tokens: Tokens, doors: Doors, clock: Clock, say: Words, tenant_id: str, phrase: str, *, login: bool
+    ) -> None:
+        self._tokens, self._doors, self._clock, self._tenant = tokens, doors, clock, tenant_id
+        self._files = {file.name: file for file in STATIC.iterdir() if file.suffix in _TYPES}
+        self._customer = partial(_filled, "customer", say.lang, phrase=phrase)
+        self._console = partial(_filled, "console", say.lang, login="wecom" if login else "")
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get(LINK, self._link, allow_head=False)
+        app.router.add_get(CUSTOMER, self._returned, allow_head=False)
+        app.router.add_get(CONSOLE, self._staff, allow_head=False)
+        app.router.add_get(f"{ASSETS}/{{name}}", self._asset)
+
+    async def _link(self, request: web.Request) -> web.StreamResponse:
+        """The token becomes this browser's cookie; the page takes it out of the address it shows."""
+        token = request.match_info["token"]
+        try:
+            claims = self._let_in(request, token)
+        except TooManyRequests as refused:
+            return self._page(request, self._customer, 429, refused.retry_after)
+        except Unauthenticated:
+            return self._page(request, self._customer, 401)
+        response = self._page(request, self._customer)
+        self._doors.let_in(response, CUSTOMER_COOKIE, token, claims.expires_at - self._clock.now())
+        return response
+
+    def _let_in(self, request: web.Request, token: str) -> CustomerClaims:
+        self._doors.anybody(request)
+        claims = self._doors.opened(request, token, self._tokens.customer)
+        if claims.tenant_id != self._tenant:
+            raise Unauthenticated
+        return claims
+
+    async def _returned(self, request: web.Request) -> web.StreamResponse:
+        """Loaded anew, after the token has left the address."""
+        return self._page(request, self._customer)
+
+    async def _staff(self, request: web.Request) -> web.StreamResponse:
+        return self._page(request, self._console)
+
+    def _page(
+        self, request: web.Request, filled: Callable[..., str], status: int = 200, retry_after: float = 0.0
+    ) -> web.Response:
+        """The status is in the page as well, which says what it means."""
+        response = web.Response(
+            text=filled(status=status), status=status, content_type="text/html", headers=_headers(request, self._doors)
+        )
+        response.headers["Cache-Control"] = "no-store"
+        response.enable_compression()
+        if retry_after:
+            response.headers["Retry-After"] = str(max(1, int(retry_after)))
+        return response
+
+    async def _asset(self, request: web.Request) -> web.StreamResponse:
+        file = self._files.get(request.match_info["name"])
+        if file is None:
+            raise web.HTTPNotFound
+        headers = {**_HEADERS, "Cache-Control": "no-cache", "Content-Type": f"{_TYPES[file.suffix]}; charset=utf-8"}
+        return web.FileResponse(file, headers=headers)
+
+
+def _headers(request: web.Request, doors: Doors) -> dict[str, str]:
+    host = request.host if _HOST.fullmatch(request.host) else ""
+    sockets = f"{'wss' if doors.secure else 'ws'}://{host}" if host else ""
+    return {**_HEADERS, "Content-Security-Policy": _POLICY.format(sockets=sockets)}
+
+
+def _filled(page: str, lang: str, **known: Any) -> str:
+    """The page's file, with its words and, as attributes of its body, whatever else it has to know."""
+    return _template(page).substitute(
+        lang="en" if lang == "en" else "zh-CN",
+        title=escape(TEXT[f"{page}.title"][1 if lang == "en" else 0]),
+        known="".join(f' data-{name}="{escape(str(value))}"' for name, value in known.items()),
+        words=_words(page),
+    )
+
+
+@cache
+def _template(page: str) -> Template:
+    return Template((STATIC / f"{page}.html").read_text("utf-8"))
+
+
+@cache
+def _words(page: str) -> str:
+    """Both languages, as JSON that cannot end the element it stands in."""
+    keys = [key for key in TEXT if key.startswith((SHARED, f"{page}."))]
+    words = {lang: {key: TEXT[key][index] for key in keys} for index, lang in enumerate(("zh", "en"))}
+    return json.dumps(words, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
