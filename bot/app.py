@@ -48,6 +48,7 @@ from bot.sessions import Session
 from bot.settings import Settings
 from bot.taps import Rights, Taps
 from bot.teams import Teams
+from bot.tokens import AgentClaims
 from bot.transfer import Transfers
 from bot.web.gates import gates
 from bot.web.pages import LINK
@@ -109,10 +110,10 @@ class App:
         self._hooks = server.Hooks(self._wake, self._accounts_changed, self.readiness)
         callback = server.CallbackRoute(_crypto(settings), self._hooks, core.clock, core.metrics)
         self.live = LiveFeed(core.feed)
-        self.site = Site(core, self._name_of, self.alerting.watch.wake, lambda: self.live.last)
+        self.site = Site(core, self._name_of, self.alerting.watch.wake, lambda: self.live.last, self._scope_of)
         core.greetings.link = self._page_of
         core.database.on_write = self.live.wake
-        pass_by = gates(core.tokens, settings.wecom.corp_id, self.site.service.scope)
+        pass_by = gates(core.tokens, settings.wecom.corp_id, self._scope_of)
         host = urlsplit(settings.server.public_url).netloc
         self.sockets = Sockets(self.live, pass_by, core.say, core.metrics.observe_socket, host)
         self.outside = Http(connections_per_host=CONNECTIONS, public_only=not settings.webhooks_allow_private)
@@ -133,6 +134,7 @@ class App:
         await self.live.open()
         await self.webhooks.open()
         await self.dispatch.start()
+        await self._take_up_servicers()
         host, port = self.core.settings.server.host, self.core.settings.server.port
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port, reuse_address=True).start()
@@ -267,6 +269,13 @@ class App:
         if self.alerting.silence is not None:
             self.alerting.silence.found(self.core.clock.now())
 
+    def _scope_of(self, claims: AgentClaims) -> Scope:
+        """By who it is, not by what the token may do: an admin sees all."""
+        return self.teams.of_member(claims.userid, self.core.access.role(claims.userid) is Role.ADMIN)
+
+    async def _take_up_servicers(self) -> None:
+        self.teams.serve((each.userid, each.open_kfid) for each in await self.core.people.servicers())
+
     def _page_of(self, handoff: Handoff) -> str:
         """Where its customer can end it; empty while nobody outside can reach us."""
         base = self.core.settings.server.public_url
@@ -355,6 +364,7 @@ class App:
         self.sync.wake_all(fresh)
         for account in self.accounts:
             await self._refresh_servicers(account)
+        await self._take_up_servicers()
 
     async def _refresh_servicers(self, account: str) -> None:
         try:

@@ -13,7 +13,6 @@ from bot.ending import NOT_ALLOWED, EndResult, Outcome
 from bot.errors import BadRequest, HandoffNotActive, HandoffUnsettled, KfbotError, NotFound
 from bot.handoffs import Handoffs
 from bot.model import (
-    EVERYTHING,
     Handoff,
     HandoffEvent,
     HandoffStatus,
@@ -34,7 +33,7 @@ NAMED = 10  # servicers in a message
 
 
 class HandoffService:
-    """`on_end` is called after each end that was made here."""
+    """`scope_of`: the accounts that a member may see. `on_end` is called after each end that was made here."""
 
     def __init__(
         self,
@@ -45,11 +44,12 @@ class HandoffService:
         attention: Attention,
         clock: Clock,
         say: Words,
+        scope_of: Callable[[AgentClaims], Scope],
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._tenant, self._handoffs, self._ledger = tenant_id, handoffs, ledger
         self._transfers, self._attention, self._clock, self._say = transfers, attention, clock, say
-        self._on_end = on_end
+        self.scope, self._on_end = scope_of, on_end
 
     # -- the customer
 
@@ -66,10 +66,6 @@ class HandoffService:
         return found if found is not None and _is_theirs(claims, found) else None
 
     # -- staff
-
-    def scope(self, claims: AgentClaims) -> Scope:
-        """The accounts that somebody may see. A token names a member and no group: it cannot tell which team's."""
-        return EVERYTHING
 
     async def complete(self, claims: AgentClaims, handoff_id: int, reason: str = "") -> Handoff:
         """End it; again by the same one is success again, with the same data.
@@ -93,10 +89,17 @@ class HandoffService:
         return await self._seen(claims).events(handoff_id)
 
     async def page(
-        self, claims: AgentClaims, kind: str, open_kfid: str, before: int | None, limit: int
+        self,
+        claims: AgentClaims,
+        kind: str,
+        open_kfid: str,
+        before: int | None,
+        limit: int,
+        active_since: float | None = None,
     ) -> list[Handoff]:
-        """Newest first, those before the one with that id. `kind` and `open_kfid` as in `bot.ports.Questions`."""
-        return await self._seen(claims).page(kind, open_kfid, before, limit)
+        """Newest first, those before the one with that id. `kind`, `open_kfid` and `active_since` as in
+        `bot.ports.Questions`."""
+        return await self._seen(claims).page(kind, open_kfid, before, limit, active_since)
 
     async def snooze(self, claims: AgentClaims, handoff_id: int, seconds: float) -> Watched:
         """Raises NotFound, HandoffNotActive."""

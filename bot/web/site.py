@@ -8,11 +8,14 @@ from collections.abc import Callable
 from aiohttp import web
 
 from bot.core import Core
+from bot.model import EVERYTHING, Scope
 from bot.service import HandoffService
+from bot.tokens import AgentClaims
 from bot.transfer import Transfers
 from bot.web.api import Api
 from bot.web.calls import Calls
 from bot.web.doors import Doors
+from bot.web.extracts import Extracts
 from bot.web.figures import Figures
 from bot.web.limits import Limit
 from bot.web.login import Corp, Login
@@ -21,10 +24,15 @@ from bot.web.pages import Pages
 TOLD_WITHIN = 0.5  # seconds
 
 
+def everything(claims: AgentClaims) -> Scope:
+    """Where there is one team."""
+    return EVERYTHING
+
+
 class Site:
     """`account_name`: of a kf account, its id where it has none. `on_end`: called soon after ends made by the API.
 
-    `last_event`: the id up to which live events are told.
+    `last_event`: the id up to which live events are told. `scope_of`: the accounts that a member may see.
 
     `addresses`, `callers`: how often they may ask, where that is not as usual.
     """
@@ -35,6 +43,7 @@ class Site:
         account_name: Callable[[str], str],
         on_end: Callable[[], None],
         last_event: Callable[[], int] = lambda: 0,
+        scope_of: Callable[[AgentClaims], Scope] = everything,
         addresses: Limit | None = None,
         callers: Limit | None = None,
     ) -> None:
@@ -44,12 +53,14 @@ class Site:
         transfers = Transfers(core.kf, core.ledger, core.people, core.handoffs, core.clock)
         self._on_end, self._soon = on_end, False
         self.service = HandoffService(
-            tenant_id, core.handoffs, core.ledger, transfers, core.attention, core.clock, core.say, self._ended
-        )
+            tenant_id, core.handoffs, core.ledger, transfers, core.attention, core.clock, core.say, scope_of,
+            self._ended,
+        )  # fmt: skip
         figures = Figures(core.stats, core.clock, core.say)
+        self._extracts = Extracts(core.records, core.clock, core.say.zone)
         calls = Calls(
-            self.service, self.doors, core.tokens, core.people, core.alerts, core.sync_store, figures, core.clock,
-            core.say, tenant_id, account_name,
+            self.service, self.doors, core.tokens, core.people, core.alerts, core.sync_store, figures, self._extracts,
+            core.clock, core.say, tenant_id, account_name,
         )  # fmt: skip
         self.api = Api(calls.table(), self.doors, core.clock, core.say, core.metrics.observe_api, last_event)
         corp = Corp(tenant_id, core.settings.wecom.api_base, core.settings.server.public_url)
@@ -59,6 +70,7 @@ class Site:
 
     def add_to(self, app: web.Application) -> None:
         app.add_subapp("/api", self.api.app())
+        app.on_shutdown.append(self._extracts.stop)
         self.login.add_to(app)
         self.pages.add_to(app)
 

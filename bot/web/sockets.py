@@ -28,7 +28,7 @@ from bot.web import frames
 from bot.web.errors import told
 from bot.web.frames import Auth, Code
 from bot.web.gates import Gate
-from bot.web.peer import GRACE, Audience, Peer
+from bot.web.peer import GRACE, Audience, Flooded, Peer
 from bot.web.room import Room, address_of
 from bot.wording import Words
 
@@ -108,6 +108,8 @@ class Sockets:
                 return told(self._say, TooManyRequests(RETRY_AFTER))
             try:
                 return await self._serve(request, gate)
+            except web.HTTPBadRequest as no_handshake:
+                return told(self._say, no_handshake)
             finally:
                 room.leave(address)
 
@@ -115,7 +117,7 @@ class Sockets:
 
     async def _serve(self, request: web.Request, gate: Gate) -> web.StreamResponse:
         socket = web.WebSocketResponse(
-            timeout=GRACE, autoclose=False, heartbeat=HEARTBEAT, compress=False, max_msg_size=LONGEST
+            timeout=GRACE, autoclose=False, autoping=False, heartbeat=HEARTBEAT, compress=False, max_msg_size=LONGEST
         )
         try:
             await socket.prepare(request)
@@ -126,6 +128,8 @@ class Sockets:
         peer = Peer(socket, request.transport)
         self._connected[peer] = gate
         self._count(gate.name, "opened", 1)
+        if self._stopping:
+            self._send_away(peer)
         try:
             await self._talk(peer, request, gate)
             self._part(peer)
@@ -151,6 +155,8 @@ class Sockets:
                 self._tell(peer, frames.PONG)
         except _Refused as refused:
             self._refuse(peer, refused)
+        except Flooded:
+            self._refuse(peer, _Refused(Code.TOO_MANY, "flood", "too much is said at once"))
 
     def _refuse(self, peer: Peer, refused: _Refused) -> None:
         gate = self._connected[peer].name
@@ -212,12 +218,15 @@ class Sockets:
             self._part(peer)
             self._hear(peer, audience)
 
+    def _send_away(self, peer: Peer) -> None:
+        self._part(peer)
+        peer.leave(Code.GOING_AWAY, "the server stops")
+
     async def close(self, _: web.Application | None = None) -> None:
         """At stop: nobody comes in any more, and who is there is sent away."""
         self._stopping = True
         for peer in list(self._connected):
-            self._part(peer)
-            peer.leave(Code.GOING_AWAY, "the server stops")
+            self._send_away(peer)
         self._emptied.clear()
         if self._connected:
             await self._emptied.wait()

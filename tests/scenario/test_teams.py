@@ -6,9 +6,12 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
+from bot.registry import Role
 from tests.scenario.conftest import ANN, BOB, CHAT, KF, KF2, Stage, a_stage
 
 AFTER = "wrAFTERSALES"
@@ -86,6 +89,30 @@ async def test_an_admin_sees_all_in_either_group_and_alone(teams: Stage) -> None
     assert "#2" in await _in_single_chat(teams, "/list", "ChenJing")
     assert "✅" in await _in_single_chat(teams, "/end 2", "ChenJing")
     assert "单聊只对管理员开放" in await _in_single_chat(teams, "/list", "LiNa")
+
+
+async def _reads(stage: Stage, userid: str, path: str, body: dict[str, int] | None = None) -> Any:
+    """The data, or the status of a refusal."""
+    token = stage.bot.core.tokens.agent_token(userid, Role.AGENT)
+    url, headers = f"http://127.0.0.1:{stage.bot.port}{path}", {"Authorization": f"Bearer {token}"}
+    async with ClientSession(headers=headers) as http, http.request("POST" if body else "GET", url, json=body) as reply:
+        return (await reply.json())["data"] if reply.status == 200 else reply.status
+
+
+async def test_over_the_api_whoever_serves_an_account_sees_what_its_team_sees(teams: Stage) -> None:
+    teams.sandbox.account_new("wkTHIRD", "企业客户", {"WangWu": "王五"})
+    await teams.bot._refresh_accounts()
+    for userid, seen in (("WangWu", {1}), ("LiNa", {1, 2}), ("ChenJing", {1, 2}), ("Stranger", set())):
+        assert {each["id"] for each in (await _reads(teams, userid, "/api/handoffs"))["items"]} == seen
+    body = {"handoffRequestId": 2}
+    for path, asked in (
+        ("/api/handoffs/2", None),
+        ("/api/handoffs/2/events", None),
+        ("/api/agent/handoff/complete", body),
+    ):
+        assert await _reads(teams, "WangWu", path, asked) == 404
+    assert len((await _reads(teams, "WangWu", "/api/agent/me"))["accounts"]) == 2
+    assert teams.moves() == []
 
 
 async def test_a_group_hears_only_of_the_troubles_of_its_accounts(teams: Stage) -> None:

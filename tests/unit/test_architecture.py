@@ -19,6 +19,7 @@ HOMES = {
     "sqlite3": ("storage/",),
     "xmltodict": ("bot/wecom/",),
     "prometheus_client": ("bot/metrics.py",),
+    "jwt": ("bot/tokens.py",),
     "pydantic": ("bot/settings.py", "bot/settings_file.py"),
     "pydantic_settings": ("bot/settings.py", "bot/settings_file.py"),
     "click": (

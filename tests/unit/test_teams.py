@@ -105,3 +105,34 @@ def test_every_account_is_seen_by_the_group_that_is_alerted_about_it_and_no_othe
 def test_reports_go_to_the_first_group_first_and_not_to_groups_with_nothing_to_see() -> None:
     known = teams(named=[SALES, OTHER])
     assert [chat for chat, _ in known.groups()] == [SALES, AFTER]
+
+
+SERVING = [("LiNa", KF), ("ZhangSuQuan", KF2), ("Both", KF), ("Both", KF2), ("Rest", KF3)]
+
+
+@pytest.mark.parametrize(
+    ("userid", "admin", "seen"),
+    [
+        ("LiNa", False, {KF}),
+        ("ZhangSuQuan", False, {KF2}),
+        ("Both", False, {KF, KF2}),
+        ("Rest", False, {KF3}),
+        ("Stranger", False, set()),
+        ("Stranger", True, {KF, KF2, KF3}),
+    ],
+)
+def test_whoever_serves_an_account_is_of_its_team(userid: str, admin: bool, seen: set[str]) -> None:
+    known = teams(named=[OTHER])
+    known.serve(SERVING)
+    assert {each for each in (KF, KF2, KF3) if each in known.of_member(userid, admin)} == seen
+
+
+def test_a_team_has_all_accounts_of_its_group() -> None:
+    known = teams({KF: SALES, KF2: SALES, KF3: AFTER})
+    known.serve([("LiNa", KF)])
+    seen = known.of_member("LiNa", False)
+    assert (KF in seen, KF2 in seen, KF3 in seen) == (True, True, False)
+
+
+def test_one_team_needs_no_servicers() -> None:
+    assert teams({}).of_member("Stranger", False) == EVERYTHING

@@ -84,6 +84,9 @@ class Site:
         assert (await heard(socket))["type"] == "READY"
         return socket
 
+    async def leave(self) -> None:
+        await asyncio.gather(*(page.close() for page in self.pages))
+
     async def raw(self, request: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request.encode("latin-1"))
@@ -160,12 +163,21 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GRACE", 0.1)
 
 
-@pytest.fixture
-async def site(database: Database, ledger: Ledger) -> AsyncIterator[Site]:
+@contextlib.asynccontextmanager
+async def a_site(database: Database, ledger: Ledger) -> AsyncIterator[Site]:
+    """Not started. Every page is closed in the end, for what a page leaves open is told as a later test's fault."""
     async with ClientSession(timeout=ClientTimeout(total=10)) as http:
         site = Site(ledger, LiveFeed(Feed(database)), Metrics(), http)
+        yield site
+        await site.leave()
+
+
+@pytest.fixture
+async def site(database: Database, ledger: Ledger) -> AsyncIterator[Site]:
+    async with a_site(database, ledger) as site:
         runner = await site.start()
         yield site
+        await site.leave()
         await runner.cleanup()
 
 
@@ -447,7 +459,9 @@ async def test_what_is_no_frame_is_refused(site: Site, sent: bytes, caplog: pyte
 )
 async def test_a_handshake_that_is_none_is_400(site: Site, request_: str, caplog: pytest.LogCaptureFixture) -> None:
     reader, writer = await site.raw(request_)
-    assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 400")
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    assert head.startswith(b"HTTP/1.1 400") and b"application/json" in head
+    assert b'"code":"BAD_REQUEST"' in await asyncio.wait_for(reader.readuntil(b"}"), 5)
     writer.close()
     assert not [each for each in caplog.records if each.levelno > logging.INFO]
     assert await site.ready("boss")
@@ -549,7 +563,49 @@ async def test_questions_without_end_are_no_way_to_fill_memory(site: Site) -> No
         with pytest.raises(ConnectionError):
             while True:
                 await asyncio.wait_for(deaf.say(b'{"type":"PING"}', 1000), 5)
-    assert given_up(site)
+    assert site.count("kfbot_sockets_dropped_total", door="agent", why="flood") == 1
+
+
+def masked(opcode: int, said: bytes) -> bytes:
+    return bytes([opcode, 0x80 | len(said), 0, 0, 0, 0]) + said
+
+
+HELLO = masked(0x81, b'{"type": "AUTH", "token": "boss"}')
+ASK, PING, PONG = masked(0x81, b'{"type":"PING"}'), masked(0x89, b"x"), masked(0x8A, b"")
+
+
+@pytest.mark.parametrize(("first", "then"), [(b"", PING), (b"", PONG), (HELLO, ASK), (HELLO, PING), (HELLO, PONG)])
+async def test_who_says_too_much_at_once_is_cut_off(
+    site: Site, first: bytes, then: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each message is cheap, but thousands in one packet hold up everybody else, and it takes no token to send them."""
+    reader, writer = await site.raw(f"{UPGRADE}{KEY}\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(first + then * 3000)
+    told = b""
+    with contextlib.suppress(ConnectionError):
+        told = await asyncio.wait_for(reader.read(-1), 5)
+    assert told.count(b"\x8a\x01x") + told.count(b"PONG") <= peer_module.AT_ONCE
+    writer.close()
+    await gone(site, "agent")
+    assert site.count("kfbot_sockets_dropped_total", door="agent", why="flood") == 1
+    assert not [each for each in caplog.records if each.levelno > logging.INFO]
+
+
+async def test_nor_is_it_heard_after_our_goodbye(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before the time is up in which it may answer."""
+    monkeypatch.setattr(peer_module, "GRACE", 60.0)
+    reader, writer = await site.raw(f"{UPGRADE}{KEY}\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(masked(0x81, b"garbage") + PONG * 3000)
+    await gone(site, "agent")
+    writer.close()
+
+
+async def test_a_ping_is_answered(site: Site) -> None:
+    socket = await site.ready("boss")
+    await socket.ping(b"are you there?")
+    await silence(socket)
 
 
 async def test_a_peer_that_does_not_answer_pings_is_gone(
@@ -620,8 +676,7 @@ async def test_all_addresses_have_so_many_sockets(site: Site) -> None:
 
 
 async def test_at_stop_everybody_is_sent_away(database: Database, ledger: Ledger) -> None:
-    async with ClientSession(timeout=ClientTimeout(total=10)) as http:
-        site = Site(ledger, LiveFeed(Feed(database)), Metrics(), http)
+    async with a_site(database, ledger) as site:
         runner = await site.start()
         pages = [await site.ready("boss"), await site.ready("ann", "customer"), await site.open()]
         leaving = asyncio.create_task(runner.cleanup())
@@ -630,11 +685,26 @@ async def test_at_stop_everybody_is_sent_away(database: Database, ledger: Ledger
 
 
 async def test_a_page_that_ignores_the_goodbye_does_not_hold_up_the_stop(database: Database, ledger: Ledger) -> None:
-    async with ClientSession(timeout=ClientTimeout(total=10)) as http:
-        site = Site(ledger, LiveFeed(Feed(database)), Metrics(), http)
+    async with a_site(database, ledger) as site:
         runner = await site.start()
         async with Deaf(site), asyncio.timeout(1):
             await runner.cleanup()
+
+
+async def test_who_is_just_coming_in_when_it_stops_is_sent_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    come_in, stopped = web.WebSocketResponse.prepare, asyncio.Event()
+
+    async def slowly(socket: web.WebSocketResponse, request: web.BaseRequest) -> Any:
+        writer = await come_in(socket, request)
+        await stopped.wait()
+        return writer
+
+    monkeypatch.setattr(web.WebSocketResponse, "prepare", slowly)
+    page = await site.open()
+    assert site.sockets is not None
+    await site.sockets.close()
+    stopped.set()
+    assert await closed(page) == 1001
 
 
 async def test_nobody_comes_in_while_it_stops(site: Site) -> None:
