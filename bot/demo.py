@@ -34,7 +34,8 @@ async def run_demo(port: int, path: Path | None = None, *, script: bool = False)
     """
     now = afternoon(load(path)) if script else time.time
     callback_port = _free_port()
-    config = SandboxConfig(callback_url=f"http://{HOST}:{callback_port}/callback/kf")
+    console = f"http://{HOST}:{callback_port}{CONSOLE}"
+    config = SandboxConfig(callback_url=f"http://{HOST}:{callback_port}/callback/kf", bot_page=console)
     ended = _interrupted()
     with tempfile.TemporaryDirectory(prefix="kfbot-demo-") as folder:
         async with Sandbox(config, now=now, seed=True).serve(HOST, port) as sandbox:
@@ -45,7 +46,6 @@ async def run_demo(port: int, path: Path | None = None, *, script: bool = False)
                 await app.start()
                 if script:
                     sandbox.player.start()
-                console = f"http://{HOST}:{callback_port}{CONSOLE}"
                 click.echo(f"\n  kfbot demo: {sandbox.base_url}/   console: {console}   (Ctrl+C ends it)\n")
                 await ended.wait()
             finally:

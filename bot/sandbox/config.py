@@ -11,6 +11,7 @@ class SandboxConfig:
     `callback_url` empty means WeCom tells nobody. `retry_after` is the time one callback attempt has
     before it counts as failed and the next one may start. `page_limit` caps `sync_msg` below what is asked.
     `quoted_cards_have_text`: what a quoted card carries is undocumented (wecom-group.md 11, item 14).
+    `bot_page`: where the bot's own page is, for our page to lead there.
     """
 
     corp_id: str = "ww5a4db0c0ffee0001"
@@ -21,6 +22,7 @@ class SandboxConfig:
     bot_id: str = "aib-sandbox"
     bot_secret: str = "sandbox-bot-secret"  # noqa: S105
     bot_name: str = "kfbot"
+    bot_page: str = ""
     webhook_key: str = "sandbox-webhook-key"
     agent_id: str = "1000002"
     token_ttl: float = 7200

@@ -158,12 +158,15 @@ SCENES = (
     Scene(
         ("一句话结束", "Ended by a word"),
         (
-            "方糖的发票办好了，王伟在群里发一句 /end，会话就结束了，客户收到结束语",
-            "方糖's invoice is done: 王伟 types /end in the group, and the customer gets a goodbye",
+            "王伟在群里发一句 /end，方糖的会话就结束了；小满自己发「结束对话」，也结束了，群里都知道",
+            "王伟 types /end and 方糖's session ends; 小满 writes 结束对话 (end) and it ends too, the group is told",
         ),
         (
             Answers(WANG, "方糖", "发票已重开，发到您邮箱了。"),
             Types(WANG, "/end {方糖} 发票已重开"),
+            Writes("小满", "券能用了，谢谢"),
+            Writes("小满", "结束对话"),
+            Rests(2.0),
         ),
     ),
     Scene(

@@ -19,7 +19,7 @@ def state(world: World, groups: Groups, connected: bool, seq: int) -> Shown:
     return {
         "now": world.now(),
         "corp_id": world.config.corp_id,
-        "bot": {"name": world.config.bot_name, "connected": connected},
+        "bot": {"name": world.config.bot_name, "connected": connected, "page": world.config.bot_page},
         "accounts": [_account(account) for account in world.accounts.values()],
         "customers": _customers(world, sessions),
         "sessions": [_session(session, world.now()) for session in sessions],

@@ -80,11 +80,18 @@ function drawBadge() {
   $('#bot-connected-text').textContent = t(word);
 }
 
+function drawConsole() {
+  const link = $('#console-link');
+  link.hidden = !state.bot.page;
+  if (state.bot.page) link.href = state.bot.page;
+}
+
 function refresh() {
   drawn = Date.now();
   for (const pane of Object.values(panes)) pane.update(state);
   drawTabs();
   drawBadge();
+  drawConsole();
   clock.draw();
   script.draw();
 }

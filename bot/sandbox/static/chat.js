@@ -6,7 +6,7 @@ const ADDRESS = /(https?:\/\/[^\s<>"'`()（），。、；]+)/;
 
 export function linked(text) {
   return (text ?? '').split(ADDRESS).map((part, index) => (
-    index % 2 ? h('a', { href: part, target: '_blank', rel: 'noopener noreferrer' }, part) : part
+    index % 2 ? h('a', { class: 'address', href: part, title: part, target: '_blank', rel: 'noopener noreferrer' }, part) : part
   ));
 }
 

@@ -3,6 +3,7 @@
 const WORDS = {
   zh: {
     title: 'kfbot 演示 · 企业微信客服机器人',
+    console: '客服工作台',
     tagline: '一个人演三方：客户、接待人员、群成员',
     otherLang: 'English', otherLangLabel: 'Switch to English',
     tryFirst: '先试试', restart: '重来', restartLabel: '重新开始引导',
@@ -36,6 +37,7 @@ const WORDS = {
   },
   en: {
     title: 'kfbot demo · WeCom customer service bot',
+    console: 'Console',
     tagline: 'Play all three parts: customer, servicer, group member',
     otherLang: '中文', otherLangLabel: '切换到中文',
     tryFirst: 'Try first', restart: 'Again', restartLabel: 'Restart the guide',

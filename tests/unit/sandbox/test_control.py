@@ -36,7 +36,7 @@ async def test_the_state_shows_it_all(served: Served) -> None:
     await act(served, "customer/message", **SESSION, text="hello")
     await act(served, "group/message", chatid=ROOM, userid=LI, text="@kfbot hi")
     state = await served.get(API + "state")
-    assert state["bot"] == {"name": "kfbot", "connected": False}
+    assert state["bot"] == {"name": "kfbot", "connected": False, "page": ""}
     assert state["accounts"][0]["servicers"][0] == {"userid": LI, "name": "李娜", "status": 0}
     assert state["customers"] == [{"external_userid": WM, "nickname": "小林"}]
     session = state["sessions"][0]
