@@ -57,6 +57,7 @@ from bot.web.sockets import Sockets
 from bot.wecom.crypto import CallbackCrypto
 from bot.wecom.protocol import parse_page
 from bot.window import Window
+from storage.lock import Lock
 from storage.retention import Retention
 
 log = logging.getLogger("kfbot.app")
@@ -67,6 +68,7 @@ SETTLE_EVERY = 2.0
 ACCOUNTS_EVERY = 300.0
 PRUNE_EVERY = 600.0
 SWEEP_EVERY = 60.0
+NOTED_EVERY = 86400.0
 ALARMS_EVERY = 5.0
 DRAIN = 8.0  # seconds that work under way may take at stop
 
@@ -98,7 +100,7 @@ class App:
         )
         self.channel = _channel(core, self._alarm)
         self.lifeline = _lifeline(core)
-        self.retention = Retention(core.database, settings.storage.retention)
+        self.retention = Retention(core.database, settings.storage.retention, settings.storage.keep_text)
         self.dispatch = self._dispatch()
         self.alerting = Alerting(core, self.channel, self.lifeline, self.teams, self.sync.catch_up, self._name_of)
         self.aftermath.on_committed = self._committed
@@ -129,6 +131,8 @@ class App:
     # -- life
 
     async def start(self) -> None:
+        if not await self.core.database.integrity.check():
+            log.info("the database is still being looked through")
         await self.core.open()
         await self.core.ledger.recover_codes()
         await self.live.open()
@@ -150,6 +154,7 @@ class App:
         self._spawn("checks", self.checks.run)
         self._spawn("names", self.names.run)
         self._spawn("settle", self._settle)
+        self._spawn("audit", self._note_head)
         self._spawn("lost commands", self.dispatch.own_up)
         self._spawn("accounts", self._find_accounts)
         # What start-up built lives as long as the process: a full collection need not walk it, 50 ms at a time.
@@ -182,7 +187,11 @@ class App:
         await self.core.close()
 
     async def run(self) -> None:
-        """Until SIGINT or SIGTERM."""
+        """Until SIGINT or SIGTERM. Raises StorageError where another process runs on the same database."""
+        with Lock(self.core.settings.storage.path):
+            await self._run()
+
+    async def _run(self) -> None:
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -229,6 +238,8 @@ class App:
         say, found = self.core.say, []
         if not _has_callback(self.core.settings):
             found.append(say("problem.callback"))
+        if broken := self.core.database.trouble:
+            found.append(say("problem.storage", why=say.plain(say.storage(broken), 300)))
         for key, why in (("token", self._token_problem()), ("channel", self._group_problem())):
             if why:
                 found.append(say(f"problem.{key}", why=why))
@@ -244,7 +255,7 @@ class App:
 
     async def _storage_problem(self) -> str:
         try:
-            await self.core.chats.recall("")
+            await self.core.database.prove()
         except StorageError as broken:
             return str(broken)
         return ""
@@ -331,6 +342,7 @@ class App:
             Job("reconcile", QUIET_EVERY, self.checks.look_after_quiet_ones),
             Job("retention", PRUNE_EVERY, self._prune),
             Job("sockets", SWEEP_EVERY, self.sockets.sweep),
+            Job("audit", NOTED_EVERY, self._note_head),
             Job(
                 "report",
                 min(self.core.settings.watch.tick, report.EVERY),
@@ -346,6 +358,10 @@ class App:
         deleted = await self.retention.prune(self.core.clock.now())
         if deleted:
             log.info("old records deleted | %s", " ".join(f"{table}={count}" for table, count in deleted.items()))
+
+    async def _note_head(self) -> None:
+        """For a copy elsewhere: `bot.py audit --verify` shows against it what was cut off or written anew."""
+        log.info("audit | head=%s", await self.core.audit_log.head())
 
     async def _settle(self) -> None:
         await self.core.handoffs.settle_pending(self._tell)
@@ -416,7 +432,7 @@ class App:
         core = self.core
         return Taps(
             channel, core.chats, core.ledger, core.handoffs, core.attention, self.alerting.subjects, core.clock,
-            core.say, self._rights, self.dispatch.access.who_may, self.alerting.watch.wake,
+            core.say, self._rights, self.dispatch.access.who_may, self.alerting.watch.wake, core.audit,
             core.metrics.observe_command,
         )  # fmt: skip
 
@@ -448,9 +464,10 @@ class App:
             handoffs=core.handoffs,
             desk=self.desk,
             transfers=Transfers(core.kf, core.ledger, core.people, core.handoffs, core.clock),
-            bulk=BulkEnds(core.handoffs, core.clock, core.say),
+            bulk=BulkEnds(core.handoffs, core.clock, core.say, core.audit),
             attention=core.attention,
             teams=self.teams,
+            audit=core.audit,
             paired=paired,
             observe=core.metrics.observe_command,
             locate=lambda customer, scope: locate(core.kf, core.ledger, customer, scope),

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from bot import rules
+from bot.audit import Door
+from bot.audited import Audit
 from bot.ending import EndResult, Outcome
 from bot.errors import CommandError
 from bot.handoffs import Handoffs
@@ -146,9 +148,10 @@ class BulkEnds:
         handoffs: Handoffs,
         clock: Clock,
         say: Words,
+        audit: Audit,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._handoffs, self._clock, self._say, self._sleep = handoffs, clock, say, sleep
+        self._handoffs, self._clock, self._say, self._audit, self._sleep = handoffs, clock, say, audit, sleep
         self._offers: dict[tuple[str, str], _Offer] = {}
 
     async def plan(self, ledger: Questions, condition: str, message: GroupMessage, now: float) -> Plan:
@@ -199,7 +202,8 @@ class BulkEnds:
             return session.handoff is not None and plan.condition.fits(session.handoff, self._clock.now())
 
         async def end(handoff: Handoff) -> EndResult:
-            reason = str(plan.condition)
+            reason, chat = str(plan.condition), notify[0]
+            await self._audit.attempt(Door.GROUP, operator, "end", chat_id=chat, condition=reason).allowed(handoff)
             return await self._handoffs.end(
                 handoff.key, operator, Via.COMMAND, reason, handoff_id=handoff.id, notify=notify, still=still
             )

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from bot import log
 from bot.channels.aibot import AibotChannel
 from bot.core import Core
-from bot.errors import KfbotError, WeComError, WeComUnavailable
+from bot.errors import StorageError, WeComError, WeComUnavailable
 from bot.http import decode
 from bot.model import CardTap, GroupMessage, KfAccount
 from bot.server import CALLBACK
@@ -133,9 +133,9 @@ async def _storage(bench: Bench) -> list[Finding]:
         return [_place_for(bench, path)]
     try:
         await bench.core.open()
-        await bench.core.database.write(lambda connection: None)
-    except KfbotError as failed:
-        return [bench.bad("storage", "storage.broken", why=failed)]
+        await bench.core.database.prove()
+    except StorageError as failed:
+        return [bench.bad("storage", "storage.broken", why=bench.core.say.storage(failed))]
     return [bench.good("storage", "storage.good", path=path)]
 
 

@@ -5,6 +5,7 @@ Heavy parts are imported by the verb that needs them: `--help` waits for none of
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.errors import KfbotError, SettingsError
+from bot.errors import KfbotError, SettingsError, StorageError
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -50,6 +51,12 @@ def _not_blank(_: click.Context, __: click.Parameter, text: str) -> str:
     if not text.strip():
         raise click.BadParameter("is empty")
     return text.strip()
+
+
+def _whole_id(_: click.Context, __: click.Parameter, text: str) -> str:
+    if not re.fullmatch(r"w[mo][0-9A-Za-z_-]{4,62}", text):
+        raise click.BadParameter("is no external_userid; it must be the whole one, such as wm7lKA…")
+    return text
 
 
 def _ttl(_: click.Context, __: click.Parameter, text: str) -> float:
@@ -188,10 +195,11 @@ def export(
     settings = _load(path)
     import asyncio
 
+    from bot.audit_script import entered
     from bot.export_script import ExportScript
 
     script = ExportScript(settings, what, form, since, until, accounts, output, bom)
-    raise SystemExit(asyncio.run(script.run()))
+    raise SystemExit(asyncio.run(entered(settings, "export", script.run, what=what)))
 
 
 @cli.command()
@@ -209,11 +217,60 @@ def token(userid: str, role: str, ttl: float, path: Path) -> None:
     click.echo(asyncio.run(agent_token(settings, userid, role, ttl)))
 
 
+@cli.command()
+@click.option("--verify", is_flag=True, help="Check that no row was changed, removed, added or moved.")
+@click.option("--head", metavar="N:HASH", help="With --verify: a head noted elsewhere; it must still be there.")
+@click.option("--since", metavar="DAY", help="From this day on (2026-11-01), or from this time (RFC 3339).")
+@click.option("--until", metavar="DAY", help="To this day, all of it, or to before this time.")
+@_settings_option
+@_json_option
+def audit(verify: bool, head: str | None, since: str | None, until: str | None, path: Path, as_json: bool) -> None:
+    """Who tried to do what, by which door, and whether they were let; or check that nobody changed that record."""
+    if (since or until) if verify else head:
+        raise click.UsageError("--verify walks the whole log, and --head goes with it.")
+    settings = _load(path)
+    import asyncio
+
+    from bot.audit_script import AuditScript
+
+    script = AuditScript(settings, as_json=as_json)
+    raise SystemExit(asyncio.run(script.verify(head) if verify else script.show(since, until)))
+
+
+@cli.command()
+@click.option("--to", type=click.Path(path_type=Path), help="A new file, or a folder.  [default: beside the database]")
+@_settings_option
+def backup(to: Path | None, path: Path) -> None:
+    """Copy the database to a file that can be put in its place, and print its name; the bot may be running or not."""
+    settings = _load(path)
+    import asyncio
+
+    from bot.backup_script import BackupScript
+
+    raise SystemExit(asyncio.run(BackupScript(settings, to).run()))
+
+
+@cli.command()
+@click.argument("external_userid", callback=_whole_id)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Even while a session is open: it is put down as ended, WeCom is not told.")
+@_settings_option
+def forget(external_userid: str, yes: bool, force: bool, path: Path) -> None:
+    """Erase one customer (wm…) from the record and leave nameless handoffs; the bot may be running or not."""
+    settings = _load(path)
+    import asyncio
+
+    from bot.forget_script import ForgetScript
+
+    raise SystemExit(asyncio.run(ForgetScript(settings, external_userid, yes=yes, force=force).run()))
+
+
 def _load(path: Path, *, for_run: bool = False) -> Settings:
     from bot.settings import missing_for_run
     from bot.settings_file import load
 
     settings = load(path)
+    click.get_current_context().obj["lang"] = settings.lang
     problems = missing_for_run(settings) if for_run else []
     if problems:
         raise SettingsError(problems)
@@ -223,8 +280,9 @@ def _load(path: Path, *, for_run: bool = False) -> Settings:
 def main() -> None:
     """The one place where an error becomes an exit code."""
     _print_what_can_be_printed()
+    spoken: dict[str, str] = {}
     try:
-        code = cli.main(prog_name=NAME, standalone_mode=False)
+        code = cli.main(prog_name=NAME, standalone_mode=False, obj=spoken)
     except SettingsError as wrong:
         for key, what in wrong.problems:
             click.echo(f"{key}: {what}", err=True)
@@ -238,10 +296,20 @@ def main() -> None:
     except click.ClickException as failed:
         failed.show()
         raise SystemExit(REFUSED) from None
+    except StorageError as failed:
+        click.echo(f"kfbot: {_in_words(failed, spoken.get('lang', 'zh'))}", err=True)
+        raise SystemExit(REFUSED) from None
     except (KfbotError, OSError) as failed:
         click.echo(f"kfbot: {failed}", err=True)
         raise SystemExit(REFUSED) from None
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _in_words(failed: StorageError, lang: str) -> str:
+    from bot.wecom.errcodes import meaning_of
+    from bot.wording import Words
+
+    return Words(lang, "kfbot", meaning_of).storage(failed)
 
 
 def _print_what_can_be_printed() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from bot.attention import Attention
+from bot.audited import Audit
 from bot.books import Books
 from bot.closing import ClosingMessages
 from bot.dispatch import Access
@@ -22,6 +23,7 @@ from bot.wecom.client import KfClient
 from bot.wecom.errcodes import meaning_of
 from bot.wording import Words
 from storage.alerts import Alerts
+from storage.audit import AuditLog
 from storage.chats import Chats
 from storage.database import Database
 from storage.feed import Feed
@@ -65,6 +67,8 @@ class Core:
         self.feed, self.outbox = Feed(self.database), Outbox(self.database)
         self.access = Access(frozenset(settings.roles.admins), frozenset(settings.roles.agents))
         self.tokens = Tokens(b"", self.clock, self.access.role)
+        self.audit_log = AuditLog(self.database)
+        self.audit = Audit(self.audit_log, self.clock)
         self.attention = Attention(self.alerts, self.chats, self.clock, self.books, settings.watch.snooze)
         customer = settings.customer
         self.greetings = Greetings(self.kf, self.ledger, self.clock, self._greeting_text, customer.phrase)

@@ -6,13 +6,15 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot.attention import Attention
+from bot.audit import Door
+from bot.audited import Attempt, Audit
 from bot.bulk import BulkEnds
-from bot.errors import ChannelError, CommandError, WeComError
+from bot.errors import ChannelError, CommandError, StorageError, WeComError
 from bot.handoffs import Handoffs
 from bot.model import CardTap, GroupMessage, Operator, OperatorType, Scope, SessionKey
 from bot.parsing import CommandLine, parse_command
@@ -27,8 +29,10 @@ log = logging.getLogger("kfbot.dispatch")
 LONGEST_LOGGED = 200
 ANSWERABLE = 600.0  # seconds after which nobody waits for an answer any more
 MOST_NAMED = 10  # people in "who may"
+ENTERED = frozenset({"servicer", "duration", "parked"})  # parameters that the audit log tells
 BEFORE_PAIRING = frozenset({"bind", "whoami"})  # all that a group can do that is not paired
 
+_SHORT = re.compile(r"[!-~]{1,64}")
 _AROUND = "`'\"“”‘’「」『』《》〈〉<>()[]（）【】"  # people copy names together with what stood around them
 _BEHIND = "。，、；：？！.,;:?!…~～"
 # A keyboard set to Chinese writes `wm7l，已解决`. A bare number needs the punctuation: `3天` is no customer.
@@ -41,12 +45,14 @@ _GLUED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may do what. With no agents named, everyone in a paired group is one."""
+    """Who may do what. With no agents named, everyone in a paired group is one; nobody is not."""
 
     admins: frozenset[str] = frozenset()
     agents: frozenset[str] = frozenset()
 
     def role(self, userid: str) -> Role:
+        if not userid:
+            return Role.VIEWER
         if userid in self.admins:
             return Role.ADMIN
         return Role.AGENT if not self.agents or userid in self.agents else Role.VIEWER
@@ -81,6 +87,7 @@ class Dispatch:
     bulk: BulkEnds
     attention: Attention
     teams: Teams
+    audit: Audit
     observe: Callable[[str, str, float], None] = lambda command, outcome, seconds: None
     resume: Callable[[LostCommand], Awaitable[None]] = _forget
     paired: set[str] = field(default_factory=set)
@@ -118,8 +125,8 @@ class Dispatch:
         name = self._name(line)
         try:
             claimed = await self.chats.claim(message, name, message.text[:LONGEST_LOGGED], self.clock.now())
-        except Exception:  # without its row a command could run twice, so it does not run at all
-            reply, _ = self._incident(message)
+        except Exception as failed:  # without its row a command could run twice, so it does not run at all
+            reply, _ = self._incident(message, failed)
             await self._deliver(message, reply)
             return
         if claimed is None:
@@ -142,21 +149,48 @@ class Dispatch:
             return str(refused), refused.outcome, ""
         except WeComError as failed:
             return self.say.error(failed), "wecom", ""
-        except Exception:
-            reply, incident = self._incident(message)
+        except Exception as failed:
+            reply, incident = self._incident(message, failed)
             return reply, "incident", incident
 
-    def _incident(self, message: GroupMessage) -> tuple[str, str]:
-        """Only while an exception is handled: (reply, incident id), both also in the log."""
+    def _incident(self, message: GroupMessage, failed: Exception) -> tuple[str, str]:
+        """Only while the exception is handled: (reply, incident id), both also in the log."""
         incident = secrets.token_hex(4)
+        if isinstance(failed, StorageError) and failed.kind:
+            log.error("command failed | incident=%s %s", incident, failed)
+            return self.say.unrecorded(failed), incident
         log.exception("command failed | incident=%s text=%r", incident, message.text[:LONGEST_LOGGED])
         return self.say("incident", incident=incident), incident
 
     async def _run(self, message: GroupMessage, line: CommandLine | None) -> str:
+        context, found = self._context(message), self._find(line)
+        verb, acts, chat = found.name if found else "?", found is not None and found.acts, message.chat_id
+        async with self.audit.attempt(Door.GROUP, context.operator, verb, acts=acts, chat_id=chat) as attempt:
+            self._admit(message, found, context.role)
+            if found is None:
+                raise CommandError(unknown(line.name if line else "", context.usable(), self.say), "unknown")
+            arguments = await self._arguments(found, line, context)
+            await self._enter(attempt, found, arguments)
+            return await found.run(context, *arguments)
+
+    async def _enter(self, attempt: Attempt, found: Command, arguments: Sequence[Any]) -> None:
+        """On whom and, of the words, those that name people, times and numbers; never a reason, never a code."""
+        target = next((each for each in arguments if isinstance(each, Target)), None)
+        named = {each.name: word for each, word in zip(found.parameters, arguments, strict=False)}
+        words = {name: word for name, word in named.items() if name in ENTERED and _SHORT.fullmatch(word)}
+        if target is None:
+            await attempt.allowed(**words)
+        elif target.handoff is not None:
+            await attempt.allowed(target.handoff, **words)
+        else:
+            key = target.key
+            await attempt.allowed(open_kfid=key.open_kfid, customer=key.external_userid, **words)
+
+    def _context(self, message: GroupMessage) -> Context:
         role = self.role_of(message)
         operator = Operator(OperatorType.AGENT, message.userid)
         scope = self.teams.scope(message.chat_id, message.is_group, role is Role.ADMIN)
-        context = Context(
+        return Context(
             message, role, operator, self.clock.now(), self.say, self.registry,
             self.handoffs, self.ledger.within(scope), self.people, self.desk, self.transfers, self.bulk,
             self.attention,
@@ -164,11 +198,6 @@ class Dispatch:
             report=self.report,
             parked=self.parked,
         )  # fmt: skip
-        found = self._find(line)
-        self._admit(message, found, role)
-        if found is None:
-            raise CommandError(unknown(line.name if line else "", context.usable(), self.say), "unknown")
-        return await found.run(context, *await self._arguments(found, line, context))
 
     def role_of(self, message: GroupMessage | CardTap) -> Role:
         """Outside the paired groups nobody is an agent by being there."""

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import logging
-import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
 
 from bot import log
+from bot.audit import Door
+from bot.audit_script import whoever
 from bot.core import Core
 from bot.ending import EndResult, Move, Outcome, StateRead
-from bot.errors import KfbotError, WeComError, WeComUnavailable
+from bot.errors import KfbotError, StorageError, WeComError, WeComUnavailable
 from bot.locate import locate
-from bot.model import Operator, OperatorType, ServiceState, SessionKey, StateReading, Via
+from bot.model import ServiceState, SessionKey, StateReading, Via
 from bot.settings import Settings, secrets_of
 from bot.states import has_human
 
@@ -88,6 +88,8 @@ class EndScript:
             return await self._out_of_time()
         except WeComError as failed:
             return self._stopped(self._say.error(failed), failed.errcode)
+        except StorageError as failed:
+            return self._stopped(self._say.storage(failed))
         except KfbotError as failed:
             return self._stopped(str(failed))
         except Exception:
@@ -135,8 +137,12 @@ class EndScript:
         return self._report(True, after=reading, hint=hint, handoff=handoff.id if handoff else None)
 
     async def _end(self, reason: str) -> Report:
-        operator = Operator(OperatorType.AGENT, _login())
+        operator, (account, customer) = whoever(), (self._key.open_kfid, self._key.external_userid)
+        attempt = self._core.audit.attempt(Door.CLI, operator, "end", open_kfid=account, customer=customer)
+        await attempt.allowed(await self._core.ledger.open_handoff(self._key))
         result = await self._core.handoffs.end(self._key, operator, Via.CLI, reason, watch=self._see)
+        if result.outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+            await attempt.failed(str(result.error.errcode) if result.error else result.outcome)
         hint = self._hint(result)
         self._print("", self._outcome(result), *(["", f"💡 {hint}"] if hint else []))
         return self._report(
@@ -247,11 +253,3 @@ class EndScript:
 
 def _number(reading: StateReading | None) -> int:
     return UNREAD if reading is None else int(reading.state)
-
-
-def _login() -> str:
-    """A container's user may have no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid{os.getuid()}"

@@ -146,4 +146,11 @@ class HandoffUnsettled(KfbotError):
 
 
 class StorageError(KfbotError):
-    """The database cannot be used."""
+    """The database cannot be used.
+
+    `kind`: what is the matter, in one word, where there is advice on it: `Words.storage` tells it. `details` fill that.
+    """
+
+    def __init__(self, message: str | None = None, kind: str = "", **details: object) -> None:
+        self.kind, self.details = kind, details
+        super().__init__(message)

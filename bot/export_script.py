@@ -61,7 +61,7 @@ class ExportScript:
         try:
             return await self._run()
         except StorageError as failed:
-            return self._fail(self._say("export.unreadable", why=failed))
+            return self._fail(self._say("export.unreadable", why=self._say.storage(failed)))
         except BrokenPipeError:
             return PIPE_CLOSED
         except OSError as failed:
@@ -160,7 +160,7 @@ def _file(path: Path) -> Iterator[BinaryIO]:
         with target.open("wb") as out:
             yield out
         return
-    _clean_up_when_terminated()
+    clean_up_when_terminated()
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as out:
@@ -174,7 +174,7 @@ def _file(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
-def _clean_up_when_terminated() -> None:
+def clean_up_when_terminated() -> None:
     """SIGTERM ends it as Ctrl+C does, with what is half written."""
     task = asyncio.current_task()
     assert task is not None

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from bot.audit import Entry
 from bot.export import Extract, Selection
 from bot.model import (
     Card,
@@ -208,7 +209,9 @@ class Ledger(Questions, Protocol):
     def within(self, scope: Scope) -> Questions: ...
     async def session(self, key: SessionKey) -> Session: ...
     async def sessions(self, keys: Iterable[SessionKey]) -> dict[SessionKey, Session]: ...
-    async def change(self, key: SessionKey, decide: Callable[[Session], T], now: float) -> T: ...
+    async def change(
+        self, key: SessionKey, decide: Callable[[Session], T], now: float, *, durable: bool = False
+    ) -> T: ...
     async def change_all(self, keys: Iterable[SessionKey], decide: Callable[[Session], None], now: float) -> None: ...
     async def open_ending(
         self,
@@ -457,3 +460,10 @@ class Records(Protocol):
 
     async def find(self, selection: Selection) -> Extract: ...
     async def unknown(self, accounts: Iterable[str]) -> list[str]: ...
+
+
+class AuditLog(Protocol):
+    """What anybody tried to do, in one chain to which rows are only added. See storage/audit.py."""
+
+    async def enter(self, entry: Entry, *, durable: bool = False) -> int:
+        """On record when it returns, and with `durable` on disk. The row's number."""

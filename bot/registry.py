@@ -182,6 +182,7 @@ class Command:
     parameters: tuple[Parameter, ...]
     summary: str
     anywhere: bool  # also in a single chat with somebody who is no admin
+    acts: bool  # changes something; entered in the audit log
 
     def usage(self, say: Words) -> str:
         words = [self._word(parameter, say) for parameter in self.parameters]
@@ -198,14 +199,18 @@ class Command:
         return word if parameter.required else f"[{word}]"
 
 
-def command(name: str, *aliases: str, role: Role = Role.VIEWER, anywhere: bool = False) -> Callable[[Run], Command]:
-    """Declare a command. Raises TypeError at import when the signature is not of the grammar above."""
+def command(
+    name: str, *aliases: str, role: Role = Role.VIEWER, anywhere: bool = False, acts: bool = False
+) -> Callable[[Run], Command]:
+    """Declare a command. What takes a role acts, too. Raises TypeError at import when the signature is not of the
+    grammar above."""
 
     def declare(run: Run) -> Command:
         summary = (inspect.getdoc(run) or "").partition("\n")[0]
         if not summary:
             raise TypeError(f"command {name}: the first docstring line is its help, and it is missing")
-        return Command(name, aliases, role, run, tuple(_parameters(name, run)), summary, anywhere)
+        acting = acts or role > Role.VIEWER
+        return Command(name, aliases, role, run, tuple(_parameters(name, run)), summary, anywhere, acting)
 
     return declare
 

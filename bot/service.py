@@ -7,8 +7,11 @@ asker's is no handoff: it costs the same look at the record and gets the same an
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from bot.attention import Attention, Heard
+from bot.audit import Door
+from bot.audited import Attempt, Audit
 from bot.ending import NOT_ALLOWED, EndResult, Outcome
 from bot.errors import BadRequest, HandoffNotActive, HandoffUnsettled, KfbotError, NotFound
 from bot.handoffs import Handoffs
@@ -45,20 +48,23 @@ class HandoffService:
         clock: Clock,
         say: Words,
         scope_of: Callable[[AgentClaims], Scope],
+        audit: Audit,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._tenant, self._handoffs, self._ledger = tenant_id, handoffs, ledger
         self._transfers, self._attention, self._clock, self._say = transfers, attention, clock, say
-        self.scope, self._on_end = scope_of, on_end
+        self.scope, self._audit, self._on_end = scope_of, audit, on_end
 
     # -- the customer
 
     async def end_by_user(self, claims: CustomerClaims, handoff_id: int) -> Handoff:
         """As `complete`, of their own handoff."""
-        handoff = await self._ledger.handoff(handoff_id)
-        if handoff is None or not _is_theirs(claims, handoff):
-            raise NotFound(self._say("api.not_found"))
-        return await self._end(handoff, Operator(OperatorType.USER, claims.external_userid))
+        customer = Operator(OperatorType.USER, claims.external_userid)
+        async with self._audit.attempt(Door.API, customer, "end-by-user", handoff_id=handoff_id) as attempt:
+            handoff = await self._ledger.handoff(handoff_id)
+            if handoff is None or not _is_theirs(claims, handoff):
+                raise NotFound(self._say("api.not_found"))
+            return await self._end(attempt, handoff, customer)
 
     async def current(self, claims: CustomerClaims) -> Handoff | None:
         """The customer's open handoff."""
@@ -73,8 +79,9 @@ class HandoffService:
         Raises NotFound, HandoffNotActive (somebody else has ended it) and HandoffUnsettled (WeCom refused, or does
         not answer: then it is settled later).
         """
-        handoff = await self.handoff(claims, handoff_id)
-        return await self._end(handoff, Operator(OperatorType.AGENT, claims.userid), reason)
+        async with self._asks(claims, "complete", handoff_id) as attempt:
+            handoff = await self.handoff(claims, handoff_id)
+            return await self._end(attempt, handoff, _staff(claims), reason)
 
     async def handoff(self, claims: AgentClaims, handoff_id: int) -> Handoff:
         """Raises NotFound."""
@@ -103,39 +110,51 @@ class HandoffService:
 
     async def snooze(self, claims: AgentClaims, handoff_id: int, seconds: float) -> Watched:
         """Raises NotFound, HandoffNotActive."""
-        handoff = await self.handoff(claims, handoff_id)
-        answer = await self._attention.snooze(handoff.id, claims.userid, seconds, anew=True)
-        if answer is None:
-            raise NotFound(self._say("api.not_found"))
-        if answer.heard is Heard.OVER:
-            raise self._over(answer.watched.handoff)
-        return answer.watched
+        async with self._asks(claims, "snooze", handoff_id, seconds=seconds) as attempt:
+            handoff = await self.handoff(claims, handoff_id)
+            await attempt.allowed(handoff)
+            answer = await self._attention.snooze(handoff.id, claims.userid, seconds, anew=True)
+            if answer is None:
+                raise NotFound(self._say("api.not_found"))
+            if answer.heard is Heard.OVER:
+                raise self._over(answer.watched.handoff)
+            return answer.watched
 
     async def transfer(self, claims: AgentClaims, handoff_id: int, servicer: str) -> Handoff:
         """`servicer` as `bot.transfer.meant_by` takes it. Raises as `complete`, BadRequest for whom it cannot be now.
 
         WeComError where WeCom cannot be asked: then nothing was done.
         """
-        handoff = await self.handoff(claims, handoff_id)
-        operator = Operator(OperatorType.AGENT, claims.userid)
-        result = await self._transfers.give(handoff.key, servicer, operator, Via.API, handoff_id=handoff.id)
-        if result.outcome in (Given.DONE, Given.SAME):
-            return result.handoff or handoff
-        raise self._not_given(result, handoff)
+        async with self._asks(claims, "transfer", handoff_id, servicer=servicer) as attempt:
+            handoff = await self.handoff(claims, handoff_id)
+            await attempt.allowed(handoff)
+            result = await self._transfers.give(handoff.key, servicer, _staff(claims), Via.API, handoff_id=handoff.id)
+            if result.outcome in (Given.DONE, Given.SAME):
+                return result.handoff or handoff
+            raise self._not_given(result, handoff)
+
+    async def log_in(self, claims: AgentClaims) -> None:
+        """Somebody's token is to become a browser's cookie."""
+        await self._audit.attempt(Door.API, _staff(claims), "session").allowed()
+
+    def _asks(self, claims: AgentClaims, verb: str, handoff_id: int, **detail: Any) -> Attempt:
+        return self._audit.attempt(Door.API, _staff(claims), verb, handoff_id=handoff_id, **detail)
 
     def _seen(self, claims: AgentClaims) -> Questions:
         return self._ledger.within(self.scope(claims))
 
-    # -- one end
+    # -- one end, which is entered in the audit log with its intention
 
-    async def _end(self, handoff: Handoff, operator: Operator, reason: str = "") -> Handoff:
+    async def _end(self, attempt: Attempt, handoff: Handoff, operator: Operator, reason: str = "") -> Handoff:
         if not handoff.status.is_open:
+            await attempt.over(handoff)
             return self._ended(handoff, operator)
         result = await self._handoffs.end(handoff.key, operator, Via.API, reason, handoff_id=handoff.id)
         if result.outcome is Outcome.ENDED and result.handoff is not None:
             self._on_end()
             return result.handoff
         if result.outcome is Outcome.ALREADY:
+            await attempt.over(result.handoff or handoff)
             return self._ended(result.handoff or handoff, operator)
         raise self._not_ended(result, operator)
 
@@ -178,6 +197,10 @@ class HandoffService:
             case _:
                 why = self._say.error(result.error) if result.error else ""
                 return HandoffUnsettled(self._say("api.refused", why=why))
+
+
+def _staff(claims: AgentClaims) -> Operator:
+    return Operator(OperatorType.AGENT, claims.userid)
 
 
 def _is_theirs(claims: CustomerClaims, handoff: Handoff) -> bool:

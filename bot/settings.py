@@ -90,6 +90,16 @@ def _text_or_list(value: Any) -> Any:
     return _json(value)
 
 
+def _userids(value: Any) -> Any:
+    """An empty list lets everybody in, so that it must not come of names that were left out by mistake."""
+    listed = _text_or_list(value)
+    names = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+    only_commas = isinstance(value, str) and "," in value and not names
+    if only_commas or any(not each or each != each.strip() for each in names):
+        raise ValueError("names nobody, or not as WeCom does; leave it empty, or write userids like LiNa")
+    return listed
+
+
 def _json(value: Any) -> Any:
     """What the environment says of lists and mappings; a file has them as they are."""
     if not isinstance(value, str):
@@ -105,6 +115,7 @@ RuleTime = Annotated[float, _between("1s", "30d")]
 Holiday = Annotated[tuple[date, ...], BeforeValidator(lambda v: parse_holiday(v) if isinstance(v, str) else v)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_text_or_list)]
+UserIds = Annotated[list[str], NoDecode, BeforeValidator(_userids)]
 
 
 class Section(BaseModel):
@@ -166,8 +177,8 @@ class Group(Section):
 
 
 class Roles(Section):
-    admins: Words = Field(default_factory=list)
-    agents: Words = Field(default_factory=list)
+    admins: UserIds = Field(default_factory=list)
+    agents: UserIds = Field(default_factory=list)
 
 
 class Server(Section):

@@ -67,7 +67,7 @@ async def run_status(settings: Settings, as_json: bool) -> int:
     try:
         overview = await _overview(settings, say)
     except StorageError as failed:
-        _fail(str(failed), as_json)
+        _fail(say.storage(failed), as_json)
         return 1
     if as_json:
         click.echo(json.dumps(overview.document(), ensure_ascii=False))

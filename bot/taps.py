@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 
 from bot import cards
 from bot.attention import Answer, Attention, Heard
+from bot.audit import Door
+from bot.audited import Audit
 from bot.cards import Subject
 from bot.ending import EndResult, Outcome
 from bot.errors import ChannelError, StorageError, WeComError
@@ -68,13 +70,14 @@ class Taps:
         rights: Callable[[CardTap], Rights],
         who_may: Callable[[Role], Sequence[str]],
         wake: Callable[[], None],
+        audit: Audit,
         observe: Callable[[str, str, float], None] = lambda command, outcome, seconds: None,
         soon: float = SOON,
     ) -> None:
         self._channel, self._chats, self._ledger = channel, chats, ledger
         self._handoffs, self._attention, self._subjects = handoffs, attention, subjects
         self._clock, self._say, self._rights, self._who_may = clock, say, rights, who_may
-        self._wake, self._observe, self._soon = wake, observe, soon
+        self._wake, self._audit, self._observe, self._soon = wake, audit, observe, soon
         self._ending: set[asyncio.Task[None]] = set()
 
     async def handle(self, tap: CardTap) -> None:
@@ -82,8 +85,8 @@ class Taps:
         began = time.perf_counter()
         try:
             claimed = await self._chats.claim(tap, TAP, tap.key, self._clock.now())
-        except Exception:  # without its row a tap could count twice, so it does not count at all
-            await self._incident(tap)
+        except Exception as failed:  # without its row a tap could count twice, so it does not count at all
+            await self._incident(tap, failed)
             return
         if claimed is None:
             return
@@ -126,8 +129,8 @@ class Taps:
         """The outermost loop of a tap. Returns the outcome in one word."""
         try:
             card, outcome = await self._card(tap, claimed)
-        except Exception:
-            await self._incident(tap)
+        except Exception as failed:
+            await self._incident(tap, failed)
             return "incident"
         await self._update(tap, card)
         return outcome
@@ -142,6 +145,21 @@ class Taps:
             return cards.refused_card(self._say, self._say.error(failed)), "wecom"
 
     async def _admit(self, tap: CardTap) -> tuple[str, Watched | None]:
+        """As `_judge`; whoever is to change something, or is kept from it, is entered in the audit log."""
+        found, who = _KEY.fullmatch(tap.key), Operator(OperatorType.AGENT, tap.userid)
+        verb, number = (found[1] or found[3], int(found[2] or 0) or None) if found else ("?", None)
+        acts = found is None or verb in _NEEDS
+        attempt = self._audit.attempt(Door.TAP, who, verb, acts=acts, handoff_id=number, chat_id=tap.chat_id)
+        try:
+            action, watched = await self._judge(tap)
+        except Refused as refused:
+            await attempt.refused(refused.outcome)
+            raise
+        if acts and watched is not None:
+            await (attempt.allowed if watched.handoff.status.is_open else attempt.over)(watched.handoff)
+        return action, watched
+
+    async def _judge(self, tap: CardTap) -> tuple[str, Watched | None]:
         """The action, and the handoff it is about (None for `list`). Raises Refused."""
         found, rights = _KEY.fullmatch(tap.key), self._rights(tap)
         if not rights.open:
@@ -219,8 +237,8 @@ class Taps:
             result = await ending
             await self._settle(claimed, result.outcome.value, 0.0)
             await self._report(tap, watched, result)
-        except Exception:
-            await self._incident(tap)
+        except Exception as failed:
+            await self._incident(tap, failed)
 
     async def _report(self, tap: CardTap, watched: Watched | None, result: EndResult) -> None:
         """The outcome as a message, unless the last word on an alerted handoff says it in this very chat."""
@@ -307,7 +325,11 @@ class Taps:
         except Exception:
             log.exception("tap's row not settled | row=%d outcome=%s", claimed, outcome)
 
-    async def _incident(self, tap: CardTap) -> None:
+    async def _incident(self, tap: CardTap, failed: Exception) -> None:
         incident = secrets.token_hex(4)
+        if isinstance(failed, StorageError) and failed.kind:
+            log.error("tap failed | incident=%s key=%r %s", incident, tap.key[:100], failed)
+            await self._update(tap, cards.refused_card(self._say, self._say.unrecorded(failed)))
+            return
         log.exception("tap failed | incident=%s key=%r", incident, tap.key[:100])
         await self._update(tap, cards.refused_card(self._say, self._say("incident", incident=incident)))

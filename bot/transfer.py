@@ -182,13 +182,13 @@ class Transfers:
         return Outcome.LOST if unanswered else Outcome.REFUSED
 
     async def _look_again(self, key: SessionKey, seconds: float) -> None:
-        """Have the state read by then. The mark is a row, so that it outlives us."""
+        """Have the state read by then. The mark is a row, and on disk, so that it outlives us."""
         now = self._clock.now()
 
         def mark(session: Session) -> None:
             session.check_at = min(session.check_at or inf, now + seconds)
 
-        await self._ledger.change(key, mark, now)
+        await self._ledger.change(key, mark, now, durable=True)
 
     async def _record(
         self, key: SessionKey, known: Session, servicer: str, operator: Operator, via: Via, code: str

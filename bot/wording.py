@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from bot.errors import WeComError
+from bot.errors import StorageError, WeComError
 from bot.model import Handoff, OperatorType, ServiceState, Via
 
 STATE_NAMES: dict[ServiceState, tuple[str, str]] = {
@@ -741,6 +741,177 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "export.no_span": ("--until 要晚于 --since", "--until must come after --since"),
     "export.no_bom": ("--bom 只用于 CSV", "--bom is for CSV"),
+    # -- bot.py audit
+    "audit.none": ("没有记录", "There are no rows."),
+    "audit.column_number": ("编号", "number"),
+    "audit.column_at": ("时间", "time"),
+    "audit.column_door": ("入口", "door"),
+    "audit.column_who": ("谁", "who"),
+    "audit.column_verb": ("动作", "what"),
+    "audit.column_on": ("对象", "on what"),
+    "audit.column_outcome": ("结果", "outcome"),
+    "audit.column_detail": ("细节", "detail"),
+    "audit.fits": (
+        "✅ 审计日志完整，共 {count} 条，{first} 至 {last}",
+        "✅ The audit log fits together, rows: {count}, from {first} to {last}",
+    ),
+    "audit.head": ("   末条哈希: {head}", "   head: {head}"),
+    "audit.pruned": (
+        "   #{number} 及以前的记录已按 storage.retention 删除",
+        "   Rows up to #{number} were deleted by storage.retention",
+    ),
+    "audit.tail": (
+        "💡 末尾被截掉、或从某条起整段重写，只有与别处记下的末条哈希比较才看得出：机器人启动时和每天都把它写进日志"
+        "（audit | head=…），用 --head 比较",
+        "💡 Rows cut off at the end, or written anew from some row on, show only against a head that was noted "
+        "elsewhere: the bot logs it at its start and daily (audit | head=…); compare it with --head",
+    ),
+    "audit.changed": (
+        "❌ 审计日志第 {number} 条与前一条接不上：它或它的位置被改过。此前的 {count} 条完整",
+        "❌ Row {number} of the audit log does not fit the one before it: it was changed, or is not in its place. The "
+        "{count} before it fit",
+    ),
+    "audit.missing": (
+        "❌ 审计日志缺少第 {number} 条。此前的 {count} 条完整",
+        "❌ Row {number} of the audit log is missing. The {count} before it fit",
+    ),
+    "audit.head_known": ("✅ 第 {number} 条与记下的哈希一致", "✅ Row {number} is the one that was noted"),
+    "audit.head_other": (
+        "❌ 第 {number} 条不是当时记下的那一条：日志被截掉或重写过",
+        "❌ Row {number} is not the one that was noted: the log was cut off or written anew",
+    ),
+    "audit.head_gone": (
+        "❌ 第 {number} 条已按 storage.retention 删除，无法比较",
+        "❌ Row {number} was deleted by storage.retention and cannot be compared any more",
+    ),
+    "audit.no_head": (
+        "应形如 123:0f3a…（编号、冒号、64 位十六进制），即日志里 head= 之后的部分",
+        "must look like 123:0f3a… (a number, a colon, 64 hex digits), as it stands behind head= in the log",
+    ),
+    # -- the database
+    "storage.unrecorded": (
+        "❌ 无法记录，可能没有完成；恢复后请用 /status 核对。{why}",
+        "❌ This cannot be put on record, so it may not be done; check with /status later. {why}",
+    ),
+    "storage.full": (
+        "{path} 所在的磁盘满了，写不进去。请腾出空间；有空间后会自动继续，不用重启。",
+        "The disk with {path} is full, so nothing can be recorded. Make room; it goes on by itself then.",
+    ),
+    "storage.readonly": (
+        "{path} 不可写。请让运行 kfbot 的用户（{user}）能写这个文件、同名的 -wal 和 -shm，以及所在的目录；"
+        "磁盘也不能是只读挂载的。之后会自动继续，不用重启。",
+        "{path} cannot be written. Let the user who runs kfbot ({user}) write it, its -wal and -shm and their folder, on "
+        "a disk that is not mounted read-only; it goes on by itself then.",
+    ),
+    "storage.unreachable": (
+        "打不开 {path}（{why}）。请检查目录是否存在、运行 kfbot 的用户（{user}）能否读写。",
+        "{path} cannot be opened ({why}). See that its folder is there and that the user who runs kfbot ({user}) may "
+        "read and write in it.",
+    ),
+    "storage.io": (
+        "{path} 所在的磁盘读写出错（{why}）。请检查磁盘；恢复后会自动继续。",
+        "The disk with {path} fails ({why}). Look after the disk; when it works, kfbot goes on by itself.",
+    ),
+    "storage.busy": (
+        "{path} 被另一个程序占用超过 {seconds} 秒。请关掉打开它的数据库工具，再试一次。",
+        "Another program has kept {path} locked for more than {seconds} s. Close database tools that have it open, "
+        "then try again.",
+    ),
+    "storage.damaged": (
+        "{path} 已损坏（{why}）。请停机，把最近的备份放到它的位置，删掉同名的 -wal 和 -shm，再启动。"
+        "没有备份就把它移走再启动：进行中的会话会从企业微信重新读到，历史记录会丢。",
+        "{path} is damaged ({why}). Stop kfbot, put the newest backup in its place, delete its -wal and -shm, start. "
+        "Without a backup, move it away and start: open sessions are read anew from WeCom, the history is lost.",
+    ),
+    "storage.newer": (
+        "{path} 是更新版本的 kfbot 写的（{step}）。请升级 kfbot，或换回升级前的备份。",
+        "{path} was written by a newer kfbot ({step}). Upgrade kfbot, or put back the backup from before the upgrade.",
+    ),
+    "storage.foreign": (
+        "{path} 是别的程序的数据库。请在 storage.url 里换一个文件。",
+        "{path} is the database of another program. Name another file in storage.url.",
+    ),
+    "storage.taken": (
+        "另一个 kfbot（{holder}）正在使用 {path}。请先停掉它，或在 storage.url 里给这一个换一个文件。",
+        "Another kfbot ({holder}) is running on {path}. Stop that one first, or name another file for this one in "
+        "storage.url.",
+    ),
+    # -- bot.py backup
+    "backup.copying": ("备份", "backup"),
+    "backup.done": (
+        "✅ 备份完成，已检查（{size} MB）。恢复：停机，用它替换 {database}，删掉同名的 -wal 和 -shm，再启动",
+        "✅ Copied and looked through ({size} MB). To restore: stop the bot, put it in the place of {database}, delete "
+        "the -wal and -shm of that name, start",
+    ),
+    "backup.exists": (
+        "{path} 已经存在，不会覆盖；请换一个名字",
+        "{path} exists and is not overwritten; name another file",
+    ),
+    "backup.no_room": (
+        "{folder} 空间不够：需要 {needed} MB，只有 {free} MB；可用 --to 换一个磁盘",
+        "there is no room in {folder}: {needed} MB are needed, {free} MB are free; name another disk with --to",
+    ),
+    "backup.unwritable": ("写不了 {path}：{why}", "cannot write {path}: {why}"),
+    "backup.broken_off": ("已中断，没有留下备份", "interrupted; there is no backup"),
+    # -- bot.py forget
+    "forget.nobody": (
+        "记录中没有客户 {customer}。请写完整的 external_userid，注意大小写",
+        "there is nothing on record of the customer {customer}; give the whole external_userid, in its upper and lower "
+        "case",
+    ),
+    "forget.found": ("记录中有客户 {customer}：", "On record of the customer {customer}:"),
+    "forget.nickname": ("   昵称 {name}", "   nickname {name}"),
+    "forget.handoffs": ("   人工会话 {count}", "   handoffs: {count}"),
+    "forget.items": ("   消息和事件 {count}", "   messages and events: {count}"),
+    "forget.commands": ("   群命令 {count}", "   group commands: {count}"),
+    "forget.others": ("   其他记录 {count}", "   other rows: {count}"),
+    "forget.open": (
+        "该客户的会话 {numbers} 还没有结束，或正在结束。请先结束它：python bot.py end {customer}。"
+        "实在无法结束时加 --force：记录里算作已结束，企业微信里的会话不受影响",
+        "their session {numbers} is open, or is just being ended. End it first: python bot.py end {customer}. Where "
+        "that cannot be done, --force puts it down as ended; in WeCom it goes on",
+    ),
+    "forget.ask": (
+        "抹去昵称、文字和 ID，只留下匿名的会话记录？无法撤销",
+        "Erase name, words and id, and leave nameless handoffs? This cannot be undone",
+    ),
+    "forget.done": (
+        "✅ 已忘记：记录里改用化名 {name}，统计不变",
+        "✅ Forgotten: on record they are {name} now, and the numbers are as before",
+    ),
+    "forget.wiped": ("✅ 数据库文件里已找不到该 ID", "✅ The id stands nowhere in the database's files"),
+    "forget.left": (
+        "⚠️ 该 ID 仍留在 {files} 的空闲处。请停机后再执行一次",
+        "⚠️ The id still stands in unused space of {files}. Run this again with the bot stopped",
+    ),
+    "forget.running": (
+        "⚠️ 机器人正在运行，文件较大，没有重写：空闲处可能还有被删内容的残留。停机后再执行一次即可清除",
+        "⚠️ A bot is running and the file is large, so it was not written anew: unused space may still hold pieces of "
+        "what was deleted. Run this again with the bot stopped",
+    ),
+    "forget.no_room": (
+        "⚠️ 磁盘空间不够，没有重写文件：空闲处可能还有被删内容的残留。腾出空间后再执行一次即可清除",
+        "⚠️ There is no room to write the file anew: unused space may still hold pieces of what was deleted. Make room "
+        "and run this again",
+    ),
+    "forget.beyond": (
+        "💡 以下不在它的范围内，请自行处理：",
+        "💡 This is out of its reach; look after it yourself:",
+    ),
+    "forget.backups": ("   备份：{files}", "   backups: {files}"),
+    "forget.other_backups": ("   放在别处的备份", "   backups in other places"),
+    "forget.logs": (
+        "   {folder} 里的日志（有客户 ID）",
+        "   logs in {folder} (the id stands there)",
+    ),
+    "forget.outside": (
+        "   群里发过的消息和卡片、收到过事件的 webhook、导出过的文件、企业微信自己的记录",
+        "   messages and cards in the group, webhooks that got events, exported files, and what WeCom itself keeps",
+    ),
+    "forget.memory": (
+        "   正在运行的机器人：内存里可能还有最后一句话，重启后消失",
+        "   a running bot: it may hold the last words in memory until its next start",
+    ),
     # -- alarms about the bot itself
     "alarm.kicked": (
         "⚠️ kfbot 已停止接收群命令：另一个程序用同一个机器人建立了长连接（{why}）。请停掉多余的实例，再重启 kfbot。",
@@ -1063,6 +1234,14 @@ class Words:
             remedy = remedy[:1].upper() + remedy[1:]
         key = "error.silent" if error.errcode == SILENT else "error.wecom"
         return self(key, errcode=error.errcode, meaning=said, remedy=remedy).strip()
+
+    def storage(self, error: StorageError) -> str:
+        """What is the matter with the database and what to do, in one line."""
+        return self(f"storage.{error.kind}", **error.details) if error.kind else str(error)
+
+    def unrecorded(self, error: StorageError) -> str:
+        """To whoever asked for what could not be put on record."""
+        return self("storage.unrecorded", why=self.plain(self.storage(error), 300))
 
     def lasted(self, seconds: float) -> str:
         seconds = max(0, int(seconds))

@@ -6,7 +6,7 @@ from bot.errors import CommandError
 from bot.registry import Context, Pairing, command
 
 
-@command("bind", "绑定", anywhere=True)
+@command("bind", "绑定", anywhere=True, acts=True)
 async def bind(ctx: Context, code: str) -> str:
     """Pair this group with me"""
     if not ctx.message.is_group:

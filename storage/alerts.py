@@ -93,7 +93,7 @@ class Alerts:
                 db.execute(_WATCH, (watch_at, *_moving(order.handoff), order.handoff.active_at))
             return ours
 
-        return await self._db.write(work)
+        return await self._db.write(work, durable=any(order.sendings for order in orders))
 
     async def give_back(self, sendings: Iterable[Sending], retry_at: float) -> None:
         """Messages that certainly did not reach the group: as if they had not been taken, until `retry_at`."""
@@ -118,7 +118,7 @@ class Alerts:
             told = [each for each in handoff_ids if any(row[0] for row in db.execute(sql, (each,)).fetchall())]
             return [Closed(each, _asked_in(db, each)) for each in told]
 
-        return await self._db.write(work)
+        return await self._db.write(work, durable=True)
 
     async def reopen(self, handoff_ids: Iterable[int], retry_at: float) -> None:
         """Last words that did not reach the group."""

@@ -21,9 +21,9 @@ class Chats:
         return [row[0] for row in await self._db.read(lambda db: db.execute(sql).fetchall())]
 
     async def pair(self, chat_id: str, userid: str, now: float) -> None:
-        """Idempotent."""
+        """Idempotent, and on disk before the group is told."""
         sql = "INSERT OR IGNORE INTO paired_chats (chat_id, userid, at) VALUES (?, ?, ?)"
-        await self._db.write(lambda db: db.execute(sql, (chat_id, userid, now)))
+        await self._db.write(lambda db: db.execute(sql, (chat_id, userid, now)), durable=True)
 
     async def claim(self, message: GroupMessage | CardTap, command: str, text: str, now: float) -> int | None:
         """Record that a message or tap is being worked on. None: it was claimed before, also by an earlier process."""
@@ -67,7 +67,7 @@ class Chats:
 
     async def keep_card(self, task_id: str, chat_id: str, about: str, now: float) -> None:
         sql = "INSERT INTO cards (task_id, chat_id, about, at) VALUES (?, ?, ?, ?)"
-        await self._db.write(lambda db: db.execute(sql, (task_id, chat_id, about, now)))
+        await self._db.write(lambda db: db.execute(sql, (task_id, chat_id, about, now)), durable=True)
 
     async def card_about(self, task_id: str) -> str:
         """What the card with this task_id is about; empty when it is none of ours."""

@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from bot.audit import intended
 from bot.model import Handoff, HandoffStatus, Operator, Scope, ServiceState, SessionKey
 from bot.ports import CodeMessage, PendingEnding
 from bot.sessions import Ending, Session
 from storage import rows, unit
+from storage.audit import append
 from storage.database import Database
 from storage.migrations import OPEN
 from storage.questions import HANDOFFS, Questions
@@ -63,8 +65,10 @@ class Ledger(Questions):
 
         await self._db.write(work)
 
-    async def change(self, key: SessionKey, decide: Callable[[Session], T], now: float) -> T:
-        """Load one session, let `decide` change it, write it back: one transaction. `decide` may run in any thread."""
+    async def change(self, key: SessionKey, decide: Callable[[Session], T], now: float, *, durable: bool = False) -> T:
+        """Load one session, let `decide` change it, write it back: one transaction. `decide` may run in any thread.
+
+        `durable`: on disk when it returns, for what an outside effect follows."""
 
         def work(db: sqlite3.Connection) -> T:
             session = unit.load_one(db, key, self._tenant)
@@ -72,7 +76,7 @@ class Ledger(Questions):
             unit.save(db, [session], now, self._keeping)
             return result
 
-        return await self._db.write(work)
+        return await self._db.write(work, durable=durable)
 
     # -- intentions to end
 
@@ -115,6 +119,8 @@ class Ledger(Questions):
                     RETURNING id, attempts""",
                 (*ours, session.handoff.id, *_pair(key)),
             ).fetchone()
+            if entry := intended(now, operator, via, session.handoff):
+                append(db, entry)
             return session.handoff, Ending(row[0], session.handoff.id, operator, via, reason, now, row[1]), True
 
         return await self._db.write(work, durable=True)
@@ -147,7 +153,8 @@ class Ledger(Questions):
         """Claim a pending intention whose lease has run out. False: another has it, or it is settled."""
         sql = """UPDATE endings SET lease_until=?, attempts=attempts+1
             WHERE id=? AND state='pending' AND lease_until <= ?"""
-        return await self._db.write(lambda db: db.execute(sql, (now + lease, ending_id, now)).rowcount == 1)
+        values = (now + lease, ending_id, now)
+        return await self._db.write(lambda db: db.execute(sql, values).rowcount == 1, durable=True)
 
     async def release_ending(self, ending_id: int, until: float, errcode: int) -> None:
         """Leave it pending, to be looked at again at `until`."""
@@ -191,7 +198,7 @@ class Ledger(Questions):
             row = db.execute(f"{HANDOFFS} WHERE id=?", (handoff_id,)).fetchone()
             return CodeMessage(rows.handoff(row), given_in, *taken)
 
-        return await self._db.write(work)
+        return await self._db.write(work, durable=True)
 
     async def settle_code(
         self,

@@ -5,6 +5,9 @@ Times are REAL seconds since the epoch, UTC. JSON columns hold compact UTF-8 tex
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
+
 from sqlite_utils import Database, Migrations
 
 from bot.errors import StorageError
@@ -14,12 +17,23 @@ OPEN = "('PENDING', 'ACCEPTED', 'IN_PROGRESS')"
 OVER = "('COMPLETED', 'CANCELLED')"
 
 
-def migrate(db: Database) -> None:
-    """Bring the file up to this version. Refuses a file written by a newer kfbot, untouched."""
-    known = {step.name for step in migrations.pending(db)} | {step.name for step in migrations.applied(db)}
-    newer = sorted(known - {step.name for step in migrations._migrations})
+def refuse_others(db: Database, path: Path) -> None:
+    """Raises StorageError for a file written by a newer kfbot or by another program, and leaves it as it is."""
+    applied = {step.name for step in migrations.applied(db)}
+    newer = sorted(applied - {step.name for step in migrations._migrations})
     if newer:
-        raise StorageError(f"this database was written by a newer kfbot (it has {newer[-1]}); upgrade kfbot to use it")
+        what = f"{path} was written by a newer kfbot (it has {newer[-1]}); upgrade kfbot to use it"
+        raise StorageError(what, "newer", path=path, step=newer[-1])
+    if not applied and set(db.table_names()) - {migrations.migrations_table}:
+        raise StorageError(f"{path} is the database of another program", "foreign", path=path)
+
+
+def is_current(db: sqlite3.Connection) -> bool:
+    return not migrations.pending(Database(db, execute_plugins=False))
+
+
+def migrate(db: Database) -> None:
+    """Bring the file up to this version."""
     if migrations.pending(db):
         migrations.apply(db)
 
@@ -193,4 +207,33 @@ def m007_webhooks(db: Database) -> None:
         """CREATE INDEX deliveries_due ON deliveries (webhook, next_at)
             WHERE state IN ('pending', 'sending') AND next_at IS NOT NULL""",
         "CREATE INDEX deliveries_dead ON deliveries (id) WHERE state = 'dead'",
+    )
+
+
+@migrations()
+def m008_audit(db: Database) -> None:
+    """What anybody tried to do, allowed or refused: one chain, see bot.audit."""
+    pruned = "SELECT json_extract(detail, '$.through') FROM audit WHERE verb = 'prune' ORDER BY id DESC LIMIT 1"
+    _script(
+        db,
+        # operator_id: of a customer it is a digest. handoff: it outlives the one it names.
+        """CREATE TABLE audit (
+            id INTEGER PRIMARY KEY, at REAL NOT NULL, door TEXT NOT NULL, operator_type TEXT NOT NULL,
+            operator_id TEXT NOT NULL, verb TEXT NOT NULL, handoff INTEGER, chat_id TEXT NOT NULL,
+            open_kfid TEXT NOT NULL, outcome TEXT NOT NULL, detail TEXT NOT NULL, hash BLOB NOT NULL
+        )""",
+        "CREATE INDEX audit_prunes ON audit (id) WHERE verb = 'prune'",
+        """CREATE TRIGGER audit_append_only BEFORE UPDATE ON audit
+            BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END""",
+        # Or a REPLACE could take the place of a row: it deletes without asking the trigger that guards deletions.
+        """CREATE TRIGGER audit_at_the_end BEFORE INSERT ON audit
+            WHEN NEW.id IS NOT (SELECT coalesce(max(id), 0) + 1 FROM audit)
+            BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END""",
+        # A row 'prune' lets those go that are older than what it says is kept, and then they may go.
+        """CREATE TRIGGER audit_prune BEFORE INSERT ON audit WHEN NEW.verb = 'prune'
+            AND (SELECT at FROM audit WHERE id = json_extract(NEW.detail, '$.through'))
+                < NEW.at - json_extract(NEW.detail, '$.keep') IS NOT TRUE
+            BEGIN SELECT RAISE(ABORT, 'audit is kept for the whole retention'); END""",
+        f"""CREATE TRIGGER audit_kept BEFORE DELETE ON audit WHEN OLD.id <= ({pruned}) IS NOT TRUE
+            BEGIN SELECT RAISE(ABORT, 'audit is kept for the whole retention'); END""",
     )

@@ -107,7 +107,7 @@ class Outbox:
             handoff, event = tuple(rest[:HANDOFF_WIDTH]), tuple(rest[HANDOFF_WIDTH:])
             return Delivery(number, key, webhook, attempts, rows.event(event), rows.handoff(handoff))
 
-        return await self._db.write(work)
+        return await self._db.write(work, durable=True)
 
     async def settle(
         self, delivery: Delivery, state: str, now: float, error: str = "", next_at: float | None = None

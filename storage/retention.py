@@ -2,6 +2,8 @@
 
 What a handoff left behind goes with it, found by an index. The other tables are swept: each run reads on from where the
 last one stopped, in the order of the primary key, so that nobody pays for an index on time.
+
+The same sweeps erase what customers wrote where the settings have kept more of it once than they do now.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from storage.audit import AuditLog
 from storage.database import Database
 from storage.migrations import OPEN
 
@@ -32,13 +35,15 @@ Key = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """`old` says of a row that it may go, given the `Times`. `rows` are looked at in one run at most."""
+    """`old` says of a row that it may go, given the `Times`. `rows` are looked at in one run at most. `words`: the
+    column with what customers wrote, and which of it `keep_text` does not keep; nothing of that with `all`."""
 
     table: str
     columns: tuple[str, ...]
     first: Key
     old: str
     rows: int
+    words: tuple[str, str] | None = None
 
 
 SWEEPS = (
@@ -51,7 +56,10 @@ SWEEPS = (
         """send_time < :replayed
             AND (send_time < :before OR (state != 'parked' AND (body IS NULL OR event_type != '')))""",
         100_000,
+        ("body", "event_type = '' AND state = 'done'"),
     ),
+    # These go as a whole, see above.
+    Sweep("handoffs", ("id",), (0,), "FALSE", 20_000, ("last_text", "completed_at IS NOT NULL OR :none")),
     Sweep(
         "sessions",
         ("open_kfid", "external_userid"),
@@ -70,18 +78,28 @@ SWEEPS = (
     ),
     Sweep("commands", ("id",), (0,), "at < :before", 20_000),
     Sweep("cards", ("task_id",), ("",), "at < :before", 20_000),
+    # Of small facts, those of a day: what was claimed for it is not claimed again.
+    Sweep(
+        "meta",
+        ("key",),
+        ("",),
+        "(key GLOB 'report *' OR key GLOB 'human first: *') AND CAST(value AS REAL) < :before",
+        20_000,
+    ),
     # What is still on its way, or dead, goes with its handoff.
     Sweep("deliveries", ("id",), (0,), "state = 'done' AND settled_at < :delivered", 100_000),
 )
 
 
 class Retention:
-    def __init__(self, database: Database, keep_seconds: float) -> None:
-        self._db, self._keep = database, keep_seconds
+    """`keep_text`: none, last or all, as in the settings."""
+
+    def __init__(self, database: Database, keep_seconds: float, keep_text: str = "last") -> None:
+        self._db, self._keep, self._text = database, keep_seconds, keep_text
 
     async def prune(self, now: float) -> dict[str, int]:
-        """Delete some of what is older than the retention, and say how many rows of which table. Open handoffs and what
-        belongs to them stay. Idempotent; others write in between."""
+        """Delete some of what is older than the retention, and say how many rows of which table, and how many `texts`
+        were erased. Open handoffs and what belongs to them stay. Idempotent; others write in between."""
         times = {
             "before": now - self._keep,
             "delivered": now - DELIVERED,
@@ -90,7 +108,8 @@ class Retention:
         await self._db.write(lambda db: _date_parked(db, now))
         deleted = await self._prune_handoffs(times["before"])
         for sweep in SWEEPS:
-            deleted[sweep.table] += await self._sweep(sweep, times)
+            deleted.update(await self._sweep(sweep, times))
+        deleted["audit"] += await AuditLog(self._db).prune(now, self._keep)
         return {table: count for table, count in deleted.items() if count}
 
     async def _prune_handoffs(self, before: float) -> Counter[str]:
@@ -102,12 +121,13 @@ class Retention:
                 break
         return deleted
 
-    async def _sweep(self, sweep: Sweep, times: Times) -> int:
+    async def _sweep(self, sweep: Sweep, times: Times) -> Counter[str]:
         position = await self._db.read(lambda db: _recall(db, sweep))
-        count = 0
+        count: Counter[str] = Counter()
         for _ in range(sweep.rows // WINDOW):
-            position, deleted = await self._db.write(partial(_window, sweep=sweep, start=position, times=times))
-            count += deleted
+            window = partial(_window, sweep=sweep, start=position, times=times, text=self._text)
+            position, done = await self._db.write(window)
+            count.update(done)
             if position == sweep.first:
                 break
         place = json.dumps(position)
@@ -134,7 +154,7 @@ def _date_parked(db: sqlite3.Connection, now: float) -> None:
     db.execute("UPDATE items SET send_time=? WHERE state='parked' AND send_time=0", (int(now),))
 
 
-def _window(db: sqlite3.Connection, sweep: Sweep, start: Key, times: Times) -> tuple[Key, int]:
+def _window(db: sqlite3.Connection, sweep: Sweep, start: Key, times: Times, text: str) -> tuple[Key, dict[str, int]]:
     """Delete what is old in the rows after `start`. Returns where to go on: at the first key when this was the end."""
     names = ", ".join(sweep.columns)
     after = f"({names}) > ({', '.join(f':start{number}' for number in range(len(start)))})"
@@ -144,8 +164,12 @@ def _window(db: sqlite3.Connection, sweep: Sweep, start: Key, times: Times) -> t
     if last is not None:
         after += f" AND ({names}) <= ({', '.join(f':last{number}' for number in range(len(last)))})"
         values |= _numbered("last", last)
-    deleted = db.execute(f"DELETE FROM {sweep.table} WHERE {after} AND ({sweep.old})", values).rowcount
-    return last or sweep.first, deleted
+    done = {sweep.table: db.execute(f"DELETE FROM {sweep.table} WHERE {after} AND ({sweep.old})", values).rowcount}
+    if sweep.words is not None and text != "all":
+        column, unkept = sweep.words
+        sql = f"UPDATE {sweep.table} SET {column}=NULL WHERE {after} AND {column} IS NOT NULL AND ({unkept})"
+        done["texts"] = db.execute(sql, {**values, "none": text == "none"}).rowcount
+    return last or sweep.first, done
 
 
 def _numbered(name: str, key: Key) -> dict[str, str | int]:

@@ -10,14 +10,17 @@ from email.utils import formatdate
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from bot.audit import Door
+from bot.audited import Audit
 from bot.errors import BadRequest
 from bot.ports import Clock
 from bot.web import fields
 from bot.web.calls import Route
-from bot.web.doors import Doors
+from bot.web.doors import WHO, Doors
 from bot.web.errors import as_json, told
 from bot.web.fields import Json
 from bot.web.openapi import document
+from bot.web.room import address_of
 from bot.wording import Words
 
 LONGEST_BODY = 64 * 1024  # bytes
@@ -39,9 +42,10 @@ class Api:
         say: Words,
         observe: Observe,
         last_event: Callable[[], int],
+        audit: Audit,
     ) -> None:
         self.routes, self._doors, self._clock, self._say = routes, doors, clock, say
-        self._observe, self._last_event = observe, last_event
+        self._observe, self._last_event, self._audit = observe, last_event, audit
         self._document = document(routes)
 
     def app(self) -> web.Application:
@@ -49,7 +53,7 @@ class Api:
         app = web.Application(middlewares=[self._outermost])
         for route in self.routes:
             path = route.path.replace("{id}", "{id:[0-9]{1,15}}")
-            app.router.add_route(route.method, path, self._served(route))
+            app.router.add_route(route.method, path, self._audited(route))
         app.router.add_get("/openapi.json", self._openapi, allow_head=False)
         return app
 
@@ -81,6 +85,21 @@ class Api:
             return response
 
         return serve
+
+    def _audited(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """What is asked to be changed: who is turned away at the door is entered here, who came in by the service."""
+        serve, verb = self._served(route), route.path.rpartition("/")[2]
+
+        async def watched(request: web.Request) -> web.StreamResponse:
+            try:
+                return await serve(request)
+            except Exception as error:
+                attempt = self._audit.attempt(Door.API, None, verb)
+                attempt.came(request.get(WHO), address_of(request.remote, request.headers))
+                await attempt.raised(error)
+                raise
+
+        return watched if route.method == "POST" else serve
 
     async def _read(self, route: Route, request: web.Request) -> Json:
         say = self._say

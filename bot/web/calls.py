@@ -131,7 +131,9 @@ class Calls:
         }
 
     async def _open_session(self, _: None, values: Json) -> Json:
-        return {"expiresAt": iso(self._tokens.agent(values["token"]).expires_at)}
+        claims = self._tokens.agent(values["token"])
+        await self._service.log_in(claims)
+        return {"expiresAt": iso(claims.expires_at)}
 
     async def _close_session(self, _: None, values: Json) -> None:
         return None

@@ -8,6 +8,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from bot.errors import Forbidden, TooManyRequests, Unauthenticated
+from bot.model import Operator, OperatorType
 from bot.tokens import AgentClaims, CustomerClaims, Tokens
 from bot.web.limits import Limit
 from bot.web.room import address_of
@@ -17,6 +18,9 @@ CUSTOMER_COOKIE, AGENT_COOKIE = "kfbot_customer", "kfbot_agent"
 OURS = ("X-Requested-With", "kfbot")
 """What our pages send along with a cookie. No other page can: for a header of its own a browser asks us first, and gets
 no leave (https://developer.mozilla.org/docs/Web/HTTP/CORS)."""
+
+WHO = web.RequestKey("who", Operator)
+"""Of whoever has shown who they are, whatever becomes of them."""
 
 ADDRESS = (100.0, 400.0)  # requests a second and at once: a shop's customers may share one address
 CALLER = (10.0, 60.0)  # of one customer or one member
@@ -36,11 +40,13 @@ class Doors:
 
     def customer(self, request: web.Request) -> CustomerClaims:
         claims = self._known(request, CUSTOMER_COOKIE, self._tokens.customer)
+        request[WHO] = Operator(OperatorType.USER, claims.external_userid)
         self._take(self._callers, (claims.open_kfid, claims.external_userid))
         return claims
 
     def agent(self, request: web.Request) -> AgentClaims:
         claims = self._known(request, AGENT_COOKIE, self._tokens.agent)
+        request[WHO] = Operator(OperatorType.AGENT, claims.userid)
         self._take(self._callers, claims.userid)
         return claims
 

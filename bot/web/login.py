@@ -14,6 +14,8 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from bot.audit import Door
+from bot.audited import Audit, staff
 from bot.dispatch import Access
 from bot.errors import KfbotError, TooManyRequests, Unauthenticated, WeComError
 from bot.ports import People
@@ -21,6 +23,7 @@ from bot.registry import Role
 from bot.tokens import AGENT_TTL, Tokens
 from bot.web.doors import AGENT_COOKIE, Doors
 from bot.web.errors import HEADERS
+from bot.web.room import address_of
 from bot.wording import Words
 
 log = logging.getLogger("kfbot.login")
@@ -56,10 +59,19 @@ class Corp:
 
 class Login:
     def __init__(
-        self, corp: Corp, doors: Doors, tokens: Tokens, members: Members, people: People, access: Access, say: Words
+        self,
+        corp: Corp,
+        doors: Doors,
+        tokens: Tokens,
+        members: Members,
+        people: People,
+        access: Access,
+        say: Words,
+        audit: Audit,
     ) -> None:
         self._corp, self._doors, self._tokens = corp, doors, tokens
         self._members, self._people, self._access, self._say = members, people, access, say
+        self._audit = audit
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get(LOGIN, self._begin, allow_head=False)
@@ -81,9 +93,11 @@ class Login:
 
     async def _back(self, request: web.Request) -> web.StreamResponse:
         try:
-            self._doors.anybody(request)
-            goal = self._tokens.login(request.query.get("state", ""), request.cookies.get(BROWSER_COOKIE, ""))
-            userid = await self._members.member(request.query.get("code", ""))
+            async with self._audit.attempt(Door.LOGIN, None, "login") as attempt:
+                attempt.came(None, address_of(request.remote, request.headers))
+                self._doors.anybody(request)
+                goal = self._tokens.login(request.query.get("state", ""), request.cookies.get(BROWSER_COOKIE, ""))
+                userid = await self._members.member(request.query.get("code", ""))
         except (Unauthenticated, TooManyRequests) as refused:
             return self._again(refused)
         except WeComError as failed:
@@ -96,12 +110,16 @@ class Login:
         return _told(401, self._say("login.again", url=LOGIN))
 
     async def _let_in(self, userid: str, goal: str) -> web.StreamResponse:
+        attempt = self._audit.attempt(Door.LOGIN, staff(userid), "login")
         if not userid:
+            await attempt.refused("outsider")
             return _told(403, self._say("login.outsider"))
         role = await self._role(userid)
         if role < Role.AGENT:
             log.info("login refused | userid=%s", userid)
+            await attempt.refused("stranger")
             return _told(403, self._say("login.stranger", userid=self._say.plain(userid)))
+        await attempt.allowed(role=role.name.lower())
         log.info("login | userid=%s role=%s", userid, role.name.lower())
         response = web.Response(status=302, headers={**HEADERS, "Location": goal})
         self._doors.let_in(response, AGENT_COOKIE, self._tokens.agent_token(userid, role), AGENT_TTL)

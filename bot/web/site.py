@@ -54,7 +54,7 @@ class Site:
         self._on_end, self._soon = on_end, False
         self.service = HandoffService(
             tenant_id, core.handoffs, core.ledger, transfers, core.attention, core.clock, core.say, scope_of,
-            self._ended,
+            core.audit, self._ended,
         )  # fmt: skip
         figures = Figures(core.stats, core.clock, core.say)
         self._extracts = Extracts(core.records, core.clock, core.say.zone)
@@ -62,9 +62,11 @@ class Site:
             self.service, self.doors, core.tokens, core.people, core.alerts, core.sync_store, figures, self._extracts,
             core.clock, core.say, tenant_id, account_name,
         )  # fmt: skip
-        self.api = Api(calls.table(), self.doors, core.clock, core.say, core.metrics.observe_api, last_event)
+        self.api = Api(
+            calls.table(), self.doors, core.clock, core.say, core.metrics.observe_api, last_event, core.audit
+        )
         corp = Corp(tenant_id, core.settings.wecom.api_base, core.settings.server.public_url)
-        self.login = Login(corp, self.doors, core.tokens, core.kf, core.people, core.access, core.say)
+        self.login = Login(corp, self.doors, core.tokens, core.kf, core.people, core.access, core.say, core.audit)
         phrase, login = core.settings.customer.phrase, bool(corp.public_url)
         self.pages = Pages(core.tokens, self.doors, core.clock, core.say, tenant_id, phrase, login=login)
 

@@ -27,6 +27,9 @@ HOMES = {
         "bot/end_script.py",
         "bot/status_script.py",
         "bot/export_script.py",
+        "bot/audit_script.py",
+        "bot/backup_script.py",
+        "bot/forget_script.py",
         "bot/check.py",
         "bot/demo.py",
     ),
@@ -75,7 +78,16 @@ def test_storage_and_wecom_meet_in_app_alone() -> None:
         name, seen = _name(file), _ours(file)
         if name.startswith("storage"):
             assert not any(each.startswith(("bot.wecom", "bot.channels", "bot.app")) for each in seen), name
-        elif name not in ("bot.app", "bot.core", "bot.status_script", "bot.export_script", "bot.check"):
+        elif name not in (
+            "bot.app",
+            "bot.core",
+            "bot.status_script",
+            "bot.export_script",
+            "bot.audit_script",
+            "bot.backup_script",
+            "bot.forget_script",
+            "bot.check",
+        ):
             assert not any(each.startswith("storage") for each in seen), name
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from bot.audited import Audit
 from bot.bulk import (
     ALPHABET,
     AT_ONCE,
@@ -25,6 +26,8 @@ from bot.model import GroupMessage, Handoff, HandoffStatus, Operator, OperatorTy
 from bot.sessions import customer_wrote, servicer_wrote
 from bot.wecom.errcodes import meaning_of
 from bot.wording import Words
+from storage.audit import AuditLog
+from storage.database import Database
 from storage.ledger import Ledger
 from tests.fakes import ANN, BOB, HUMAN, KF, KF2, LI, QUEUED, FakeClock, FakeKf, raising, refusal, unavailable
 
@@ -176,7 +179,7 @@ class Bot:
 
 
 @pytest.fixture
-def bot(fake_kf: FakeKf, ledger: Ledger, fake_clock: FakeClock) -> Bot:
+def bot(fake_kf: FakeKf, ledger: Ledger, fake_clock: FakeClock, database: Database) -> Bot:
     """Its sleep lasts until `tick` is set."""
     tick = asyncio.Event()
 
@@ -186,7 +189,8 @@ def bot(fake_kf: FakeKf, ledger: Ledger, fake_clock: FakeClock) -> Bot:
 
     closings = ClosingMessages(fake_kf, ledger, fake_clock, lambda handoff: "")
     handoffs = Handoffs(fake_kf, ledger, fake_clock, closings)
-    return Bot(BulkEnds(handoffs, fake_clock, ZH, sleep), handoffs, ledger, fake_kf, fake_clock, tick)
+    audit = Audit(AuditLog(database), fake_clock)
+    return Bot(BulkEnds(handoffs, fake_clock, ZH, audit, sleep), handoffs, ledger, fake_kf, fake_clock, tick)
 
 
 async def test_a_plan_holds_what_fits_longest_first(bot: Bot) -> None:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from bot.audited import Audit
 from bot.errors import ChannelError, StorageError
 from bot.model import EVERYTHING, Card, CardTap, Handoff, OperatorType, Rule, Scope, Via, Watched
 from bot.ports import LostCommand
 from bot.registry import Role
 from bot.taps import Rights, Taps
+from storage.audit import AuditLog
 from tests.fakes import ANN, BOB, KF, KF2, raising, refusal, unavailable
 from tests.unit.conftest import CHAT, Scene
 
@@ -32,6 +34,7 @@ class Phone:
         self.taps = Taps(
             scene.channel, scene.chats, scene.ledger, scene.handoffs, scene.attention, scene.subjects, scene.clock,
             scene.say, self._rights, lambda role: ["LiNa", "WuMing"], self._wake,
+            Audit(AuditLog(scene.database), scene.clock),
             lambda command, outcome, seconds: self.observed.append((command, outcome)), soon,
         )  # fmt: skip
 
@@ -267,6 +270,33 @@ async def test_a_viewer_may_look(scene: Scene, phone: Phone, alerted: Handoff) -
     phone.viewers.add("ChenJing")
     assert "小林" in shown(await phone.tap("refresh:1", "ChenJing"))
     assert "1 个会话" in shown(await phone.tap("list:alerts", "ChenJing"))
+
+
+async def test_who_acts_or_may_not_is_entered_and_who_looks_is_not(
+    scene: Scene, phone: Phone, alerted: Handoff
+) -> None:
+    phone.viewers.add("ChenJing")
+    for key, userid in (
+        ("refresh:1", "ChenJing"), ("list:alerts", "ChenJing"), ("ack:1", "ChenJing"), ("kill:1", "LiNa"),
+        ("end:99", "LiNa"), ("end:1", "LiNa"), ("end:1", "WuMing"),
+    ):  # fmt: skip
+        await phone.tap(key, userid)
+    rows = [row async for page in AuditLog(scene.database).rows() for row in page]
+    assert [(row[4], row[5], row[6], row[9]) for row in rows] == [
+        ("ChenJing", "ack", 1, "refused"),
+        ("LiNa", "?", None, "refused"),
+        ("LiNa", "end", 99, "refused"),
+        ("LiNa", "end", 1, "allowed"),
+        ("WuMing", "end", 1, "over"),
+    ]
+    assert {(row[2], row[7]) for row in rows} == {("tap", CHAT)}
+
+
+async def test_without_a_row_a_tap_does_nothing(scene: Scene, phone: Phone, alerted: Handoff) -> None:
+    await scene.database.write(lambda db: db.execute("DROP TABLE audit"))
+    for key in ALL:
+        await phone.tap(key)
+    assert phone.moves == 0 and (await scene.watched(alerted)).quiet.acked_by == ""
 
 
 FORGED = [

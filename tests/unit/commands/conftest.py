@@ -13,6 +13,7 @@ import pytest
 
 import commands
 from bot.attention import Attention
+from bot.audited import Audit
 from bot.books import Books
 from bot.bulk import BulkEnds
 from bot.closing import ClosingMessages
@@ -49,6 +50,7 @@ from bot.transfer import Transfers
 from bot.wecom.errcodes import meaning_of
 from bot.wording import Words
 from storage.alerts import Alerts
+from storage.audit import AuditLog
 from storage.chats import Chats
 from storage.database import Database
 from storage.ledger import Ledger
@@ -258,7 +260,8 @@ async def a_room(
     registry = Registry([*discover(commands, Command), *more])
     access = Access(frozenset(admins), frozenset(agents))
     say = Words(lang, "kfbot", meaning_of)
-    transfers, bulk = Transfers(kf, ledger, people, handoffs, clock), BulkEnds(handoffs, clock, say)
+    audit = Audit(AuditLog(database), clock)
+    transfers, bulk = Transfers(kf, ledger, people, handoffs, clock), BulkEnds(handoffs, clock, say, audit)
     dispatch = Dispatch(
         registry,
         access,
@@ -274,6 +277,7 @@ async def a_room(
         bulk,
         attention=Attention(Alerts(database), chats, clock, Books(Settings())),
         teams=teams,
+        audit=audit,
         paired=groups,
     )
     await dispatch.start()

@@ -228,6 +228,72 @@ async def test_what_webhooks_accepted_is_forgotten_after_days_and_what_they_did_
     assert await left(database, "deliveries", "id") == [2, 3, 4]
 
 
+async def test_what_was_claimed_for_a_day_is_forgotten_and_other_small_facts_are_not(
+    database: Database, old: Retention
+) -> None:
+    chats = Chats(database)
+    for key in ("report 2023-01-01 wrG", f"human first: {KF} 19000"):
+        await chats.claim_once(key, NOW - KEEP - 1)
+        await chats.claim_once(f"{key} later", NOW - KEEP + 1)
+    await chats.keep([("token key", "00ff"), ("muted until: wrG", repr(NOW - KEEP - 1)), ("alarm: wecom", "")])
+    assert await old.prune(NOW) == {"meta": 2}
+    kept = {key for key in await left(database, "meta", "key") if not key.startswith("swept.")}
+    assert kept == {
+        "report 2023-01-01 wrG later", f"human first: {KF} 19000 later", "token key", "muted until: wrG", "alarm: wecom"
+    }  # fmt: skip
+
+
+KEPT_FOR_GOOD = {
+    "accounts": "one row each",
+    "servicers": "the list as WeCom tells it, replaced as a whole",
+    "paired_chats": "until somebody takes them out of the settings",
+    "webhooks": "one row for each address there has been",
+    "_sqlite_migrations": "the schema's own",
+    "audit": "by triggers of its own, see storage.audit",
+}
+
+
+async def test_every_table_has_its_time(database: Database) -> None:
+    """A new one has to be thought of: here, among what belongs to a handoff, or in a sweep of its own."""
+    tables = await left(database, "sqlite_schema", "CASE type WHEN 'table' THEN name END")
+    known = {*KEPT_FOR_GOOD, *OF_A_HANDOFF, *(each.table for each in SWEEPS)}
+    assert {each for each in tables if each and not each.startswith("sqlite_")} == known
+
+
+# -- words that are kept no more
+
+
+def waiting(session: Session) -> None:
+    customer_wrote(session, NOW - 20, "", NOW)
+    servicer_wrote(session, NOW - 10, LI, NOW)
+    customer_wrote(session, NOW, "在吗", NOW)
+
+
+@pytest.mark.parametrize(
+    ("keep_text", "bodies", "texts"),
+    [("all", 2, ["在吗", "在吗"]), ("last", 1, [None, "在吗"]), ("none", 1, [None, None])],
+)
+async def test_when_less_is_to_be_kept_than_before_the_rest_is_erased(
+    database: Database, keep_text: str, bodies: int, texts: list[str | None]
+) -> None:
+    """`keep_text` was all until this start."""
+    await keep_items(database, "all", said(1), event(1))
+    ledger = Ledger(database, TENANT, "all")
+    await ledger.change(SessionKey(KF, ANN), waiting, NOW)
+    await ledger.change(SessionKey(KF, BOB), waiting, NOW)
+    await ledger.change(SessionKey(KF, ANN), lambda session: finish(session, AGENT, Via.COMMAND, NOW), NOW)
+    deleted = await Retention(database, KEEP, keep_text).prune(NOW)
+    assert deleted == ({} if keep_text == "all" else {"texts": 2 - bodies + texts.count(None)})
+    assert await left(database, "items", "count(body)") == [bodies]
+    assert await left(database, "handoffs", "last_text") == texts
+
+
+async def test_what_could_not_be_read_is_kept_whatever_is_to_be_kept_of_words(database: Database) -> None:
+    await keep_items(database, "none", broken=({"msgid": "p1", "text": "在吗"},))
+    assert await Retention(database, KEEP, "none").prune(NOW) == {}
+    assert "在吗" in (await left(database, "items", "body"))[0]
+
+
 # -- a little at a time
 
 
