@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import records
-from bench.bots import Bot, database
+from bench.bots import Bot, database, signing_key
 from bench.child import say
 from bench.children import HOST, Child, ChildFailed, cpu_seconds, free_port, listening
 from bench.runner import Goal, Row, Stage, bench, of_rounds, quantile
@@ -45,7 +45,7 @@ def api(stage: Stage) -> Iterator[Row]:
     wecom, folder = Wecom(stage.children), stage.folder / "bot"
     records.fill(database(folder), sessions=OPEN + ENDED, open_=OPEN, ended=ENDED)
     _calm(database(folder))
-    key = asyncio.run(_key(database(folder)))
+    key = asyncio.run(signing_key(database(folder)))
     stage.step("records ready")
     bot = Bot(stage.children, wecom, folder)
     port = free_port()
@@ -103,20 +103,6 @@ def _calm(path: Path) -> None:
         WHERE completed_at IS NULL"""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(sql, (time.time(),))
-
-
-async def _key(path: Path) -> bytes:
-    """With which the bot signs, and so the load's tokens."""
-    from bot.tokens import signing_key
-    from storage.chats import Chats
-    from storage.database import Database
-
-    opened = Database(path)
-    await opened.open()
-    try:
-        return await signing_key(Chats(opened))
-    finally:
-        await opened.close()
 
 
 def _all_ended(bot: Bot, path: Path) -> None:

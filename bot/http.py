@@ -11,6 +11,7 @@ import json
 import socket
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Self
 
 from aiohttp import (
@@ -39,6 +40,7 @@ CONNECTIONS_PER_HOST = 16  # WeCom answers 45033 to too many calls at once; wait
 KEEP_ALIVE_SECONDS = 15.0
 STRANGER_BYTES = 1 << 16  # of an answer; a longer one costs its connection, and is not read on
 
+_ENCODER, _DECODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")), json.JSONDecoder(strict=False)
 _NOT_SENT = (ClientConnectorError, ConnectionTimeoutError, InvalidURL)
 
 
@@ -140,8 +142,9 @@ class Http:
         timeout = ClientTimeout(total=seconds, connect=min(CONNECT_SECONDS, seconds * 0.75))
         session = self._open(endpoint)
         try:
+            address = _address(url, *(query or {}).items())
             async with session.request(
-                method, url, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
+                method, address, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 answer = await response.read() if most < 0 else await response.content.read(most)
                 return response.status, answer, response.headers
@@ -180,9 +183,15 @@ def _public_socket(resolved: AddrInfoType) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
+@lru_cache(100)
+def _address(url: str, *query: tuple[str, str]) -> URL:
+    """The same few, again and again."""
+    return URL(url).update_query(query) if query else URL(url)
+
+
 def encode(body: Any) -> bytes:
     """JSON as UTF-8; half a surrogate pair, which phones do send, becomes a question mark."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _ENCODER.encode(body).encode("utf-8", "replace")
 
 
 def decode(answer: bytes) -> Any:
@@ -192,7 +201,7 @@ def decode(answer: bytes) -> Any:
     database takes) become question marks.
     """
     try:
-        value = json.loads(answer.decode("utf-8", "replace"), strict=False)
+        value = _DECODER.decode(answer.decode("utf-8", "replace"))
         if b"\\ud" in answer or b"\\uD" in answer:
             value = json.loads(encode(value))
     except (ValueError, RecursionError):

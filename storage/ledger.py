@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from bot.model import Handoff, HandoffStatus, Operator, Scope, ServiceState, SessionKey
 from bot.ports import CodeMessage, PendingEnding
-from bot.sessions import Ending, Session
+from bot.sessions import Ending, EventDraft, Session
 from storage import rows, unit
 from storage.database import Database
 from storage.migrations import OPEN
@@ -194,25 +194,16 @@ class Ledger(Questions):
         return await self._db.write(work)
 
     async def settle_code(
-        self,
-        handoff: Handoff,
-        given_in: ServiceState,
-        state: str,
-        errcode: int,
-        error: str,
-        decide: Callable[[Session], None],
-        now: float,
+        self, handoff: Handoff, given_in: ServiceState, state: str, errcode: int, error: str, event: EventDraft
     ) -> None:
-        """`state`: sent, failed, expired, unknown or skipped. Logged through `decide`."""
+        """`state`: sent, failed, expired, unknown or skipped. `event`: what the handoff's log says of it."""
 
         def work(db: sqlite3.Connection) -> None:
             db.execute(
                 "UPDATE codes SET state=?, errcode=?, error=? WHERE handoff_id=? AND service_state=?",
                 (state, errcode, error, handoff.id, given_in),
             )
-            session = unit.load_one(db, handoff.key, self._tenant)
-            decide(session)
-            unit.save(db, [session], now, self._keeping)
+            unit.append_events(db, [event])
 
         await self._db.write(work)
 

@@ -98,6 +98,13 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
         yield demo
 
 
+@pytest.fixture(scope="module")
+def shared_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """One for a module, where its tests do not meet: each with a customer of its own, no leap of the clock."""
+    with _started(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
+
+
 @pytest.fixture
 def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     """The demo page."""

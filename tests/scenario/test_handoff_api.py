@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,30 @@ async def test_what_the_console_shows(running: Stage, path: str) -> None:
     assert status == 200 and data
 
 
+async def test_a_handoff_is_followed_from_the_page_to_the_exported_file(running: Stage) -> None:
+    """As the console does it: what has moved since, and at the end of the day the file."""
+    number = await with_human(running)
+    token, before = agents(running), int(running.sandbox.now())
+    await running.later(60)
+    moved = f"/api/handoffs?status=OPEN&activeSince={before + 30}"
+    assert await ask(running, token, moved) == (200, {"items": [], "nextCursor": None})
+    running.sandbox.customer_writes(KF, ANN, "=1+1 还在吗")
+
+    async def heard() -> Any:
+        return (await ask(running, token, moved))[1]["items"]
+
+    [row] = await running.until(heard)
+    assert (row["id"], row["status"], row["agentId"]) == (number, "ACCEPTED", ZHANG)
+    await ask(running, token, COMPLETE, {"handoffRequestId": number, "reason": "=已解决"})
+    url = f"http://127.0.0.1:{running.bot.port}/api/agent/export"
+    async with ClientSession(headers={"Authorization": f"Bearer {token}"}) as http, http.get(url) as response:
+        assert (response.status, response.headers["X-Total-Count"]) == (200, "1")
+        [line] = csv.DictReader(StringIO((await response.read()).decode("utf-8-sig"), newline=""), strict=True)
+    assert (line["id"], line["endedBy"], line["operatorId"]) == (str(number), "AGENT", "ChenJing")
+    assert (line["accountName"], line["reason"]) == ("售前咨询", "'=已解决")
+    assert (await ask(running, customers(running), "/api/agent/export"))[0] == 401
+
+
 async def test_nothing_secret_is_logged(running: Stage, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     number = await with_human(running)
@@ -120,3 +146,11 @@ async def test_nothing_secret_is_logged(running: Stage, caplog: pytest.LogCaptur
         await ask(running, token[:-2] + "xx", path, {"handoffRequestId": number})
     key = await running.bot.core.chats.recall("token key")
     assert key and not any(secret in caplog.text for secret in (*tokens, key))
+
+
+async def test_staff_see_what_the_customer_said_before_a_human_came(running: Stage) -> None:
+    number = await with_human(running)
+    status, data = await ask(running, agents(running), f"/api/handoffs/{number}")
+    assert (status, data["lastText"]) == (200, "在吗")
+    await running.ask(f"/end {number}")
+    assert (await ask(running, agents(running), f"/api/handoffs/{number}"))[1]["lastText"] is None

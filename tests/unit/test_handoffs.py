@@ -523,6 +523,19 @@ async def test_of_two_ends_in_the_same_instant_one_counts(bot: Bot, start: Start
     assert (await bot.types()).count(EventType.COMPLETED) == 1
 
 
+async def test_news_in_the_middle_of_an_end_do_not_make_it_fail(bot: Bot) -> None:
+    """A servicer takes the session, hands it on, and others end it: whoever asks meanwhile hears how it came out."""
+
+    async def news() -> None:
+        def change(session: Session) -> None:
+            session.version += 1
+
+        await bot.ledger.change(KEY, change, bot.clock.now())
+
+    bot.kf.after("state", news, news, news)
+    assert (await bot.end()).outcome is Outcome.ENDED
+
+
 def meeting(bot: Bot) -> tuple[list[asyncio.Task[EndResult]], asyncio.Event]:
     """Where to keep the second caller, and an event for when it asks for the state."""
     asks = asyncio.Event()
