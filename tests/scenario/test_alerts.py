@@ -19,9 +19,7 @@ MINUTE, SECOND = 60.0, "wrSECOND"
 
 
 async def with_human(stage: Stage, customer: str = ANN, kf: str = KF, text: str = "有人吗？<@all>") -> int:
-    stage.sandbox.customer_writes(kf, customer, text)
-    stage.sandbox.servicer_takes(kf, customer, "ZhangSuQuan")
-    return (await stage.open_handoff(customer, kf)).id
+    return await stage.with_human(customer, kf, text=text)
 
 
 def cards(stage: Stage, chat: str = CHAT) -> list[GroupMessage]:

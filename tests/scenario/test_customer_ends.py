@@ -18,37 +18,21 @@ END = "结束对话"
 STATE, TRANS, SEND = "kf/service_state/get", "kf/service_state/trans", "kf/send_msg_on_event"
 
 
-async def live(stage: Stage) -> None:
-    """Started, and past the second of the start: what was sent in it is history."""
-    await stage.start()
-    await stage.synced()
-    stage.sandbox.clock_advance(2)
-
-
 @pytest.fixture
-async def begun(stage: Stage) -> Stage:
-    await live(stage)
-    return stage
+async def begun(running: Stage) -> Stage:
+    return running
 
 
 @pytest.fixture
 async def eager(tmp_path: Path) -> AsyncIterator[Stage]:
     """Its group hears of every end by a customer."""
     async with a_stage(tmp_path, customer={"tell_group": "always"}) as stage:
-        await live(stage)
+        await stage.live()
         yield stage
 
 
 async def with_human(stage: Stage, customer: str = ANN, servicer: str = "ZhangSuQuan") -> int:
-    stage.sandbox.customer_writes(KF, customer, "在吗")
-    stage.sandbox.servicer_takes(KF, customer, servicer)
-    number = (await stage.open_handoff(customer)).id
-    await stage.until(lambda: _accepted(stage, customer))
-    return number
-
-
-async def _accepted(stage: Stage, customer: str) -> bool:
-    return (await stage.open_handoff(customer)).status is not HandoffStatus.PENDING
+    return await stage.with_human(customer, servicer=servicer)
 
 
 async def events(stage: Stage, number: int, *types: EventType) -> list[HandoffEvent]:
@@ -126,7 +110,7 @@ async def test_the_servicers_own_words_do_not_end_it(begun: Stage) -> None:
 
 async def test_the_phrases_are_the_ones_that_are_set(tmp_path: Path) -> None:
     async with a_stage(tmp_path, customer={"end_phrases": ["Bye Bye"]}) as stage:
-        await live(stage)
+        await stage.live()
         await with_human(stage)
         assert await _greeted(stage) == ["发送「Bye Bye」可随时结束人工服务"]
         stage.sandbox.customer_writes(KF, ANN, END)
@@ -240,7 +224,7 @@ async def test_customer_and_staff_in_the_same_instant_make_one_end(begun: Stage)
 
 async def test_the_customers_own_end_goes_before_the_policys(tmp_path: Path) -> None:
     async with a_stage(tmp_path, end={"policy": "on_message"}) as stage:
-        await live(stage)
+        await stage.live()
         stage.sandbox.account_routing(KF, "human")
         stage.sandbox.customer_writes(KF, ANN, END)
         handoff = await stage.no_handoff()
@@ -486,7 +470,7 @@ async def test_the_link_to_the_customers_page_has_its_place(begun: Stage) -> Non
 
 async def test_an_empty_greeting_is_none(tmp_path: Path) -> None:
     async with a_stage(tmp_path, customer={"greeting": ""}) as stage:
-        await live(stage)
+        await stage.live()
         number = await with_human(stage)
         [event] = await logged(stage, number, EventType.GREETING)
         assert event.data["outcome"] == "skipped" and stage.greetings() == []
@@ -534,7 +518,9 @@ async def test_a_greeting_too_late_for_its_session_is_recorded_as_expired(begun:
 
 async def test_a_greeting_that_a_dead_process_owed_is_sent_by_the_next(begun: Stage) -> None:
     begun.sandbox.fault(SEND, "http", errcode=502, times=None)
-    number = await with_human(begun)
+    begun.sandbox.customer_writes(KF, ANN, "在吗")
+    begun.sandbox.servicer_takes(KF, ANN, "ZhangSuQuan")
+    number = (await begun.open_handoff()).id
     await begun.until(lambda: _tried(begun))
     await begun.stop()
     begun.sandbox.clear_faults()
@@ -621,7 +607,7 @@ async def test_nobody_rates_what_is_not_theirs_or_has_not_ended(begun: Stage) ->
 
 async def test_what_a_rule_has_ended_is_not_rated(tmp_path: Path) -> None:
     async with a_stage(tmp_path, end={"policy": "idle", "idle_after": "1h"}) as stage:
-        await live(stage)
+        await stage.live()
         number = await with_human(stage)
         stage.sandbox.servicer_writes(KF, ANN, "ZhangSuQuan", "您好")
         await stage.later(3700)
@@ -631,6 +617,6 @@ async def test_what_a_rule_has_ended_is_not_rated(tmp_path: Path) -> None:
 
 async def test_nobody_is_asked_where_ratings_are_off(tmp_path: Path) -> None:
     async with a_stage(tmp_path, customer={"rating": False}) as stage:
-        await live(stage)
+        await stage.live()
         await ended(stage)
         assert (stage.goodbyes(), stage.menus()) == ([stage.settings.customer.closing.user], [])

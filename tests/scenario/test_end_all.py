@@ -20,17 +20,15 @@ HALF_AN_HOUR = 1860.0
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     """Without alerts, which would speak in between."""
     async with a_stage(tmp_path, watch={"rules": dict.fromkeys(RULES, "off")}) as ready:
-        await ready.start()
+        await ready.live()
         yield ready
 
 
 async def with_human(stage: Stage, customer: str = ANN, kf: str = KF, *, answered: bool = True) -> int:
-    stage.sandbox.customer_writes(kf, customer, "在吗")
-    stage.sandbox.servicer_takes(kf, customer, "ZhangSuQuan")
+    number = await stage.with_human(customer, kf)
     if answered:
         stage.sandbox.servicer_writes(kf, customer, "ZhangSuQuan", "您好")
-    number = (await stage.open_handoff(customer, kf)).id
-    await stage.synced()
+        await stage.settled()
     return number
 
 

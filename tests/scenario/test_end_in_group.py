@@ -9,9 +9,7 @@ from tests.scenario.conftest import ANN, BOB, KF, KF2, Stage
 
 
 async def _with_human(stage: Stage, customer: str = ANN, kf: str = KF) -> int:
-    stage.sandbox.customer_writes(kf, customer, "在吗")
-    stage.sandbox.servicer_takes(kf, customer, "ZhangSuQuan")
-    return (await stage.open_handoff(customer, kf)).id
+    return await stage.with_human(customer, kf)
 
 
 async def test_a_session_ends_and_the_customer_hears_goodbye(running: Stage) -> None:
@@ -42,12 +40,13 @@ async def test_the_log_of_the_handoff_tells_the_whole_story(running: Stage) -> N
     assert kinds == [
         EventType.REQUESTED,
         EventType.ACCEPTED,
+        EventType.GREETING,
         EventType.PROGRESS,
         EventType.ENDING,
         EventType.COMPLETED,
         EventType.CLOSING,
     ]
-    completed = events[4]
+    completed = events[5]
     assert (completed.data["endedBy"], completed.data["via"]) == ("AGENT", "command")
     assert completed.operator.id == "LiNa"
 

@@ -13,9 +13,7 @@ from tests.scenario.conftest import ANN, BOB, CHAT, KF, KF2, Stage, a_stage
 
 
 async def _with_human(stage: Stage, customer: str = ANN, kf: str = KF) -> int:
-    stage.sandbox.customer_writes(kf, customer, "在吗")
-    stage.sandbox.servicer_takes(kf, customer, "ZhangSuQuan")
-    return (await stage.open_handoff(customer, kf)).id
+    return await stage.with_human(customer, kf)
 
 
 def _by_bot(message: GroupMessage) -> bool:

@@ -19,9 +19,7 @@ ZHANG = "ZhangSuQuan"
 
 
 async def with_human(stage: Stage) -> int:
-    stage.sandbox.customer_writes(KF, ANN, "在吗")
-    stage.sandbox.servicer_takes(KF, ANN, ZHANG)
-    return (await stage.open_handoff()).id
+    return await stage.with_human(servicer=ZHANG)
 
 
 def customers(stage: Stage) -> str:

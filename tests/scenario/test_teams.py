@@ -16,9 +16,7 @@ PEOPLE = {"LiNa": "李娜", "ChenJing": "陈静"}
 
 
 async def _with_human(stage: Stage, customer: str, kf: str) -> int:
-    stage.sandbox.customer_writes(kf, customer, "在吗")
-    stage.sandbox.servicer_takes(kf, customer, "ZhangSuQuan")
-    return (await stage.open_handoff(customer, kf)).id
+    return await stage.with_human(customer, kf)
 
 
 async def _in_single_chat(stage: Stage, text: str, userid: str) -> str:
