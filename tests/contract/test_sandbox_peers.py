@@ -189,7 +189,7 @@ class Ears:
             client.on(name, lambda *args, queue=queue: queue.put_nowait(args[0] if args else None))
 
     async def hear(self, name: str) -> Any:
-        return await asyncio.wait_for(self._queues[name].get(), 5)
+        return await asyncio.wait_for(self._queues[name].get(), 30)
 
 
 class Silent:

@@ -114,6 +114,9 @@ class Stage:
         app, ledger = self.bot, self.bot.core.ledger
         if app.aftermath._tasks or app.core.greetings._tasks or app.core.handoffs._sending:
             return False
+        customers = {each.external_userid for each in await ledger.open_handoffs(limit=100)}
+        if customers != set(await app.core.people.nicknames(customers)):
+            return False
         return not (await ledger.due_checks(self.sandbox.now(), 1) or await ledger.asked_ends())
 
     async def _found(self) -> list[str]:

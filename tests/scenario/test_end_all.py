@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.model import OperatorType, SessionKey
-from tests.scenario.conftest import ANN, BOB, CHAT, KF, KF2, Stage, a_stage
+from tests.scenario.conftest import ANN, BOB, CHAT, KF, KF2, PATIENCE, Stage, a_stage
 
 RULES = ("customer_waiting", "human_idle", "human_open", "queue_waiting")
 TRANS = "kf/service_state/trans"
@@ -121,10 +121,10 @@ async def test_what_takes_long_tells_how_far_it_is(stage: Stage, monkeypatch: py
     stage.sandbox.clock_advance(HALF_AN_HOUR)
     code, mark = await planned(stage), stage.sandbox.mark
     monkeypatch.setattr("bot.bulk.TELL_EVERY", 0.05)
-    stage.sandbox.fault(TRANS, "delay", seconds=0.5)
+    stage.sandbox.fault(TRANS, "delay", seconds=2.0)
     stage.sandbox.group_message(CHAT, "LiNa", f"@kfbot /confirm {code}")
-    await stage.sandbox.wait_for_group_message(lambda said: said.text == "⏳ 批量结束：0/1", 10, mark)
-    await stage.sandbox.wait_for_group_message(lambda said: said.text.startswith("✅ 已结束 1"), 10, mark)
+    await stage.sandbox.wait_for_group_message(lambda said: said.text == "⏳ 批量结束：0/1", PATIENCE, mark)
+    await stage.sandbox.wait_for_group_message(lambda said: said.text.startswith("✅ 已结束 1"), PATIENCE, mark)
 
 
 @pytest.mark.parametrize("condition", ["", "idle", "idle>10", "idle>-5m", "idle>1000d", "all", "idle>30m open>1h"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from bot.model import EventType, HandoffStatus, OperatorType
-from tests.scenario.conftest import ANN, BOB, KF, KF2, Stage
+from tests.scenario.conftest import ANN, BOB, KF, KF2, PATIENCE, Stage
 
 
 async def _with_human(stage: Stage, customer: str = ANN, kf: str = KF) -> int:
@@ -86,7 +86,7 @@ async def test_two_people_ending_at_once_make_one_end(running: Stage) -> None:
         answers = [each.text for each in said if each.source == "bot"]
         return answers if len(answers) == 2 else []
 
-    answers = await running.sandbox.changes.until(both, 10)
+    answers = await running.sandbox.changes.until(both, PATIENCE)
     assert sorted(answer[0] for answer in answers) == ["ℹ", "✅"]
     assert len(running.moves()) == 1
     events = await running.bot.core.ledger.events(number)
@@ -160,7 +160,7 @@ async def test_an_end_of_unknown_outcome_is_said_within_ten_seconds_and_converge
     assert answer.startswith("⏳") and "没有应答" in answer
 
     running.sandbox.clear_faults()
-    later = await running.sandbox.wait_for_group_message(lambda said: "✅" in said.text, 15, mark)
+    later = await running.sandbox.wait_for_group_message(lambda said: "✅" in said.text, PATIENCE, mark)
 
     assert f"#{number}" in later.text
     handoff = await running.no_handoff()

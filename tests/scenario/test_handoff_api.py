@@ -47,7 +47,7 @@ async def test_a_customers_end_reaches_everybody(running: Stage) -> None:
     assert data["accountName"] == "售前咨询"
     assert running.sandbox.world.session(KF, ANN).state == 4
     assert len(running.goodbyes()) == 1
-    told = await running.sandbox.wait_for_group_message(lambda said: said.card is None and "已结束" in said.text, 10)
+    told = await running.sandbox.wait_for_group_message(lambda said: said.card is None and "已结束" in said.text)
     assert f"#{number}" in told.text and "客户本人" in told.text and "接口" in told.text
     assert await ask(running, customers(running), "/api/customer/handoff") == (200, None)
 

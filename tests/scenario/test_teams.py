@@ -32,7 +32,7 @@ async def teams(tmp_path: Path) -> AsyncIterator[Stage]:
     roles = {"admins": ["ChenJing"]}
     async with a_stage(tmp_path, group={"routes": {KF2: AFTER}}, roles=roles) as stage:
         stage.sandbox.group_new("售后群", PEOPLE, AFTER)
-        await stage.start()
+        await stage.live()
         await _with_human(stage, ANN, KF)
         await _with_human(stage, BOB, KF2)
         yield stage

@@ -643,9 +643,7 @@ async def test_even_a_fault_of_ours_does_not_end_the_loop(
 
 
 @pytest.mark.parametrize("last", [False, True])
-async def test_stop_finishes_the_transaction_under_way(
-    line: Line, monkeypatch: pytest.MonkeyPatch, last: bool
-) -> None:
+async def test_stop_finishes_the_transaction_under_way(line: Line, monkeypatch: pytest.MonkeyPatch, last: bool) -> None:
     line.kf.page = 1
     await warm(line)
     line.kf.customer_writes(KF, ANN, "一")
