@@ -51,7 +51,7 @@ async def listening(post: Handler, get: Handler) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(SandboxConfig(retry_after=0.5), seed=True).serve() as sandbox:
+    async with Sandbox(SandboxConfig(retry_after=30.0), seed=True).serve() as sandbox:
         yield sandbox
 
 

@@ -422,7 +422,9 @@ async def test_other_methods_are_answered_sanely(site: Site, method: str, path: 
 
 async def test_an_event_is_answered_in_milliseconds(site: Site) -> None:
     await site.push(kf_event())
-    began = time.perf_counter()
-    for number in range(20):
+    took = []
+    for number in range(21):
+        began = time.perf_counter()
         assert (await site.push(kf_event(f"wk{number}")))[0] == 200
-    assert (time.perf_counter() - began) / 20 < 0.1
+        took.append(time.perf_counter() - began)
+    assert sorted(took)[10] < 0.1

@@ -166,12 +166,18 @@ async def held(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[a
     turn.set()
 
 
+async def heard(speaker: Speaker, chat_id: str) -> None:
+    """Until all is said there."""
+    await asyncio.gather(*speaker._talks[chat_id])
+
+
 async def test_a_slow_chat_keeps_neither_the_watch_nor_other_groups_waiting(scene: Scene, held: asyncio.Event) -> None:
     speaker = scene.speaker()
     await tell(scene, [await scene.waiting(ANN, KF), await scene.waiting(BOB, KF2)], speaker)
+    await heard(speaker, AFTER)
     assert (titles(scene, CHAT), len(titles(scene, AFTER))) == ([], 1)
     held.set()
-    await speaker._let_talk([CHAT])
+    await heard(speaker, CHAT)
     assert len(titles(scene, CHAT)) == 1
 
 
@@ -180,7 +186,7 @@ async def test_it_hears_nothing_new_before_it_has_heard_that(scene: Scene, held:
     await tell(scene, [await scene.waiting(ANN, KF)], speaker)
     assert list(await speaker.deaf_until([KF, KF2])) == [KF]
     held.set()
-    await speaker._let_talk([CHAT])
+    await heard(speaker, CHAT)
     assert await speaker.deaf_until([KF, KF2]) == {}
 
 

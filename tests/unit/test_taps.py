@@ -187,6 +187,7 @@ async def test_a_slow_end_is_shown_as_such_and_told_when_it_is_done(scene: Scene
     scene.kf.before("trans", hold)
     card = await hasty.tap("end:1")
     assert (card.title, keys(card)) == ("⏳ 正在结束 #1 小林", ["refresh:1"])
+    await hold.reached.wait()
     assert hasty.said == [] and await hasty.outcomes() == [None]
     assert keys(await hasty.tap("refresh:1", "WuMing")) == ["refresh:1"]
 

@@ -401,7 +401,7 @@ async def test_an_errcode_a_silence_and_a_delay(served: Served) -> None:
     served.corp.fault("aibot_send_msg", "no_answer")
     await line.say("aibot_send_msg", to_room(MARKDOWN))
     await line.command("ping")
-    served.corp.fault("aibot_send_msg", "delay", seconds=0.02)
+    served.corp.fault("aibot_send_msg", "delay", seconds=1.0)
     await line.say("aibot_send_msg", to_room(MARKDOWN), "late")
     assert (await line.command("ping", req_id="p"))["headers"]["req_id"] == "p", "a delay holds nobody up"
     assert (await line.receive())["headers"]["req_id"] == "late"
