@@ -29,6 +29,7 @@ from bot.states import has_human
 log = logging.getLogger("kfbot.handoffs")
 
 LIMIT = 9.0  # seconds an end may take before its caller is told that WeCom does not answer
+LOOKS = 5  # at a session that news keep changing; a colleague's end changes it twice
 SECOND_LOOK = 0.3  # seconds before a state is read again that contradicts WeCom's ok
 LEASE = 15.0  # seconds an intention belongs to whoever works on it
 GIVE_UP_AFTER = 600.0  # seconds an unsettled intention is tried again
@@ -127,7 +128,7 @@ class Handoffs:
     # -- one end
 
     async def _end(self, attempt: Attempt, meant: int | None) -> EndResult:
-        for _ in range(2):
+        for _ in range(LOOKS):
             session = await self._ledger.session(attempt.key)
             if meant is not None and (session.handoff is None or session.handoff.id != meant):
                 attempt.handoff = await self._ledger.handoff(meant)

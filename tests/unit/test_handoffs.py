@@ -547,6 +547,19 @@ async def test_who_comes_while_it_is_being_ended_waits_for_the_truth(bot: Bot, w
     assert results[1].handoff.operator_id == AGENT.id
 
 
+async def test_news_between_look_and_record_cost_another_look(bot: Bot) -> None:
+    """As a colleague makes them, whose own end is recorded after the first look and settled after the second."""
+
+    async def news() -> None:
+        await bot.ledger.change(KEY, changed, bot.clock.now())
+
+    def changed(session: Session) -> None:
+        session.version += 1
+
+    bot.kf.after("state", news, news, news)
+    assert (await bot.end()).outcome is Outcome.ENDED
+
+
 async def test_who_waits_for_another_that_fails_is_told_so(bot: Bot) -> None:
     others, asks = meeting(bot)
 
