@@ -324,6 +324,23 @@ async def test_a_last_word_that_waits_for_its_turn_at_stop_is_said_by_the_next_l
     assert len(texts(scene)) == 1
 
 
+async def test_a_last_word_that_is_looked_up_at_stop_is_said_by_the_next_life_too(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forever(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("bot.speaker.HURRY", 0.02)
+    over, speaker = await ended(scene, [await scene.waiting()]), scene.speaker()
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.subjects, "of", forever)
+        await speaker.last_words(over)
+        await speaker.stop()
+    scene.clock.move(RETRY)
+    await scene.speaker().last_words(await scene.alerts.due(scene.clock.now(), 10))
+    assert len(texts(scene)) == 1
+
+
 async def test_the_webhook_says_last_words_while_the_connection_is_down(scene: Scene) -> None:
     over, speaker = await ended(scene, [await scene.waiting()]), scene.speaker(scene.lifeline)
     scene.channel.problem = "down"
