@@ -50,13 +50,7 @@ async def logged(stage: Stage, number: int, type_: EventType, count: int = 1) ->
 
 async def nothing_asked(stage: Stage) -> None:
     """Until all that was read is dealt with."""
-    await stage.sandbox.settled()
-    await stage.synced()
-
-    async def none() -> bool:
-        return await stage.bot.core.ledger.asked_ends() == []
-
-    await stage.until(none)
+    await stage.settled()
 
 
 def texts(stage: Stage) -> list[str]:
@@ -91,7 +85,7 @@ async def test_it_may_be_written_in_many_ways(begun: Stage, text: str) -> None:
 async def test_other_words_do_not_end_it(begun: Stage, text: str) -> None:
     number = await with_human(begun)
     begun.sandbox.customer_writes(KF, ANN, text)
-    await nothing_asked(begun)
+    await begun.settled()
     assert (await begun.open_handoff()).id == number and begun.moves() == []
 
 
@@ -104,7 +98,7 @@ async def test_a_tap_on_a_menu_item_ends_it_whatever_its_words(begun: Stage) -> 
 async def test_the_servicers_own_words_do_not_end_it(begun: Stage) -> None:
     number = await with_human(begun)
     begun.sandbox.servicer_writes(KF, ANN, "ZhangSuQuan", END)
-    await nothing_asked(begun)
+    await begun.settled()
     assert (await begun.open_handoff()).id == number and begun.moves() == []
 
 
@@ -114,7 +108,7 @@ async def test_the_phrases_are_the_ones_that_are_set(tmp_path: Path) -> None:
         await with_human(stage)
         assert await _greeted(stage) == ["发送「Bye Bye」可随时结束人工服务"]
         stage.sandbox.customer_writes(KF, ANN, END)
-        await nothing_asked(stage)
+        await stage.settled()
         assert stage.moves() == []
         stage.sandbox.customer_writes(KF, ANN, "ｂｙｅ-bye!")
         await stage.no_handoff()
@@ -129,13 +123,13 @@ async def test_without_a_human_nothing_is_ended(begun: Stage, state: int) -> Non
         begun.sandbox.customer_writes(KF, ANN, "你好")
         begun.sandbox.session_state(KF, ANN, state)
     begun.sandbox.customer_writes(KF, ANN, END)
-    await nothing_asked(begun)
+    await begun.settled()
     assert (begun.moves(), begun.goodbyes(), await begun.bot.core.ledger.history(KEY)) == ([], [], [])
 
 
 async def test_words_of_before_are_no_wish_once_a_human_has_come(begun: Stage) -> None:
     begun.sandbox.customer_writes(KF, ANN, END)
-    await nothing_asked(begun)
+    await begun.settled()
     await with_human(begun)
     await begun.bot.leaving.end_all()
     assert begun.moves() == []
@@ -163,7 +157,7 @@ async def test_a_refusal_is_told_in_the_group_once_and_the_session_stays_open(be
     begun.sandbox.fault(TRANS, "errcode", errcode=95016, times=None)
     for _ in range(3):
         begun.sandbox.customer_writes(KF, ANN, END)
-        await nothing_asked(begun)
+        await begun.settled()
     await begun.sandbox.wait_for_group_message(lambda said: "客户在聊天里要求结束" in said.text)
     assert (await begun.open_handoff()).id == number
     assert [f"#{number}" in text and "95016" in text for text in texts(begun)] == [True]
@@ -180,7 +174,7 @@ async def test_two_phrases_in_a_row_end_it_once(begun: Stage) -> None:
     await begun.no_handoff()
     await logged(begun, number, EventType.CLOSING)  # by a code that dies when the customer writes again
     begun.sandbox.customer_writes(KF, ANN, END)
-    await nothing_asked(begun)
+    await begun.settled()
     assert (len(begun.moves()), len(begun.goodbyes())) == (1, 1)
     assert len(await begun.bot.core.ledger.history(KEY)) == 1
 
@@ -192,7 +186,7 @@ async def test_the_second_phrase_of_two_spares_the_session_that_it_has_begun(beg
     await begun.no_handoff()
     begun.sandbox.customer_writes(KF, ANN, END)
     assert (await begun.open_handoff()).id != number
-    await nothing_asked(begun)
+    await begun.settled()
     assert len(begun.moves()) == 1
     begun.sandbox.clock_advance(15)
     begun.sandbox.customer_writes(KF, ANN, END)
@@ -208,7 +202,7 @@ async def test_the_same_page_again_ends_nothing_more(begun: Stage) -> None:
     await with_human(begun)
     for _ in range(3):
         await begun.sandbox.callback_duplicate()
-    await nothing_asked(begun)
+    await begun.settled()
     assert (await begun.open_handoff()).status.is_open and len(begun.moves()) == 1
 
 
@@ -241,7 +235,7 @@ async def test_a_phrase_of_before_the_first_start_is_history(stage: Stage) -> No
     stage.sandbox.clock_advance(2)
     await stage.start()
     await stage.open_handoff()
-    await nothing_asked(stage)
+    await stage.settled()
     assert stage.moves() == []
 
 
@@ -252,7 +246,7 @@ async def test_a_phrase_that_was_missed_counts_for_two_minutes(begun: Stage, sec
     begun.sandbox.customer_writes(KF, ANN, END)
     begun.sandbox.clock_advance(seconds)
     await begun.start()
-    await nothing_asked(begun)
+    await begun.settled()
     assert len(begun.moves()) == ends
 
 
@@ -295,7 +289,7 @@ async def test_after_a_crash_the_wish_is_gone_if_the_customer_has_written_on(
     begun.sandbox.customer_writes(KF, ANN, "等等，还有一个问题")
     begun.sandbox.clock_advance(60)
     await begun.start()
-    await nothing_asked(begun)
+    await begun.settled()
     assert (await begun.open_handoff()).id == number and begun.moves() == []
 
 
@@ -304,7 +298,7 @@ async def test_after_a_long_time_down_the_wish_is_gone(begun: Stage, monkeypatch
     await cut_off(begun, monkeypatch)
     begun.sandbox.clock_advance(700)
     await begun.start()
-    await nothing_asked(begun)
+    await begun.settled()
     assert (await begun.open_handoff()).id == number and begun.moves() == []
 
 
@@ -443,9 +437,11 @@ async def test_who_queues_is_told_the_place(begun: Stage) -> None:
     await begun.open_handoff(BOB)
     begun.sandbox.account_routing(KF, "assistant")
     begun.sandbox.customer_writes(KF, ANN, "转人工")
+    await begun.settled()
     core, now = begun.bot.core, begun.sandbox.now() + 1
     code = await core.kf.trans(KEY, ServiceState.QUEUED)
     await core.handoffs.read_state(KEY)
+    await begun.open_handoff()
 
     def offer(session: Session) -> None:
         offer_greeting(session, ServiceState.QUEUED, code, now)
@@ -539,7 +535,7 @@ async def _tried(stage: Stage) -> bool:
 async def rated(stage: Stage, number: int, score: str, customer: str = ANN) -> None:
     words = {"good": "满意", "middling": "一般", "bad": "不满意"}[score]
     stage.sandbox.customer_writes(KF, customer, words, menu_id=f"rate:{number}:{score}")
-    await nothing_asked(stage)
+    await stage.settled()
 
 
 async def ended(stage: Stage, customer: str = ANN) -> int:
@@ -547,6 +543,7 @@ async def ended(stage: Stage, customer: str = ANN) -> int:
     stage.sandbox.customer_writes(KF, customer, END)
     await stage.no_handoff(customer)
     await logged(stage, number, EventType.CLOSING)
+    await stage.settled()
     return number
 
 

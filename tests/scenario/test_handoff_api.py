@@ -68,8 +68,8 @@ async def test_customer_and_staff_at_once_over_real_sockets(running: Stage) -> N
 async def test_a_wecom_that_goes_silent_is_settled_when_it_is_back(running: Stage) -> None:
     number = await with_human(running)
     body = {"handoffRequestId": number}
-    running.bot.core.handoffs._limit = 0.5
-    running.sandbox.fault("kf/service_state/trans", "delay", seconds=1.0)
+    running.bot.core.handoffs._limit = 2.0
+    running.sandbox.fault("kf/service_state/trans", "delay", seconds=4.0)
     status, error = await ask(running, customers(running), END, body)
     assert (status, error["code"]) == (502, "WECOM_ERROR")
     ended = await running.no_handoff()
