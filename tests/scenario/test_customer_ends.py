@@ -48,11 +48,6 @@ async def logged(stage: Stage, number: int, type_: EventType, count: int = 1) ->
     return found
 
 
-async def nothing_asked(stage: Stage) -> None:
-    """Until all that was read is dealt with."""
-    await stage.settled()
-
-
 def texts(stage: Stage) -> list[str]:
     return [each.text for each in stage.sandbox.group_messages(CHAT) if each.source == "bot" and each.text]
 
