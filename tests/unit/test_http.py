@@ -413,6 +413,7 @@ async def test_the_websocket_uses_the_same_session(http: Http) -> None:
 
 async def test_nothing_secret_is_logged(http: Http, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "aiohttp.access")  # the fake server's own log, not ours
+    caplog.set_level(logging.DEBUG, "asyncio")  # whatever other tests have made of it
     caplog.set_level(logging.DEBUG)  # after that: the last call is the handler's level too
     asyncio.get_running_loop().set_debug(True)
     async with serving(answering(b"", 502)) as url:

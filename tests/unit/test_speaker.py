@@ -315,12 +315,24 @@ async def test_a_last_word_that_waits_for_its_turn_at_stop_is_said_by_the_next_l
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.speaker.HURRY", 0.02)
-    over, speaker = await ended(scene, [await scene.waiting()]), scene.speaker()
-    scene.channel.before("send", asyncio.Event().wait)
+    over, speaker, reached = await ended(scene, [await scene.waiting()]), scene.speaker(), asyncio.Event()
+
+    async def turn() -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    scene.channel.before("send", turn)
     await speaker.last_words(over)
+    await reached.wait()
     await speaker.stop()
+    await said_by_the_next_life(scene)
+
+
+async def said_by_the_next_life(scene: Scene) -> None:
     scene.clock.move(RETRY)
-    await scene.speaker().last_words(await scene.alerts.due(scene.clock.now(), 10))
+    speaker = scene.speaker()
+    await speaker.last_words(await scene.alerts.due(scene.clock.now(), 10))
+    await heard(speaker, CHAT)
     assert len(texts(scene)) == 1
 
 
@@ -336,9 +348,7 @@ async def test_a_last_word_that_is_looked_up_at_stop_is_said_by_the_next_life_to
         patch.setattr(scene.subjects, "of", forever)
         await speaker.last_words(over)
         await speaker.stop()
-    scene.clock.move(RETRY)
-    await scene.speaker().last_words(await scene.alerts.due(scene.clock.now(), 10))
-    assert len(texts(scene)) == 1
+    await said_by_the_next_life(scene)
 
 
 async def test_the_webhook_says_last_words_while_the_connection_is_down(scene: Scene) -> None:
