@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.model import CardTap, Rule
+from bot.model import CardTap, Rule, SessionKey
 from bot.ports import TAP
 from bot.sandbox import GroupMessage
 from bot.settings import Webhook
@@ -191,6 +191,7 @@ async def test_one_tap_ends(running: Stage) -> None:
     assert "已结束" in shown(card) and "LiNa" in shown(card) and keys(card) == [f"noop:{number}"]
     handoff = await running.no_handoff()
     assert (handoff.operator_id, handoff.via) == ("LiNa", "button")
+    await running.settled()
     assert running.goodbyes() == [running.settings.customer.closing.agent]
     await running.until(lambda: _said(running, "按钮"))
     assert len(texts(running)) == 1
@@ -209,6 +210,7 @@ async def test_two_people_tapping_in_the_same_instant_get_the_same_card(running:
     updates = running.sandbox.ledger.of("group_update")[before:]
     first, second = (shown(each["args"]["template_card"]) for each in updates)
     assert first == second and "已结束" in first
+    await running.settled()
     assert len(running.moves()) == 1 and len(running.goodbyes()) == 1
 
 
@@ -306,6 +308,7 @@ async def test_a_tap_that_a_crash_interrupts_is_carried_out_after_it(running: St
     handoff = await running.no_handoff()
     assert (handoff.id, handoff.operator_id, handoff.via) == (number, "LiNa", "button")
     await running.until(lambda: _said(running, "✅"))
+    await running.settled()
     assert len(running.moves()) == 1 and len(running.goodbyes()) == 1
 
 
@@ -479,9 +482,11 @@ async def test_on_message_ends_what_the_console_routed_to_a_human(ends_on_messag
 
     stage.sandbox.customer_writes(KF, ANN, "你好")
     await stage.until(lambda: _said(stage, "仅智能助手接待"))
-    await stage.until(lambda: _moves(stage, 2))
+    await stage.until(lambda: _ended(stage, 2))
+    await stage.settled()
     stage.sandbox.customer_writes(KF, ANN, "你好啊")
-    await stage.until(lambda: _moves(stage, 3))
+    await stage.until(lambda: _ended(stage, 3))
+    assert len(stage.moves()) == 3
     assert sum("仅智能助手接待" in text for text in texts(stage)) == 1
 
 
@@ -489,8 +494,9 @@ async def _goodbye(stage: Stage) -> bool:
     return bool(stage.goodbyes())
 
 
-async def _moves(stage: Stage, count: int) -> bool:
-    return len(stage.moves()) >= count
+async def _ended(stage: Stage, count: int) -> bool:
+    found = await stage.bot.core.ledger.history(SessionKey(KF, ANN), count)
+    return len(found) == count and not any(each.status.is_open for each in found)
 
 
 async def test_on_message_leaves_alone_what_the_servicer_has_just_answered(ends_on_message: Stage) -> None:
@@ -517,6 +523,7 @@ async def test_idle_ends_silence_but_never_a_customer_who_waits(tmp_path: Path) 
         handoff = await stage.no_handoff(ANN)
         assert (handoff.ended_by, handoff.operator_id) == ("SYSTEM", "idle")
         assert (await stage.open_handoff(BOB)).status.is_open
+        await stage.settled()
         assert stage.goodbyes() == [stage.settings.customer.closing.system]
         await stage.later(300 * MINUTE)
         assert len(stage.moves()) == 1

@@ -61,6 +61,7 @@ async def test_what_is_listed_is_ended_when_its_author_says_so(stage: Stage) -> 
         handoff = await stage.no_handoff(customer)
         assert (handoff.ended_by, handoff.operator_id, handoff.via) == (OperatorType.AGENT, "LiNa", "command")
         assert handoff.reason == "idle>30分钟"
+    await stage.settled()
     assert stage.goodbyes() == [stage.settings.customer.closing.agent] * 2
     assert "已经用过" in await stage.ask(f"/confirm {code[1]}")
     assert len(stage.moves()) == 2

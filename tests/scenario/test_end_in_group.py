@@ -91,6 +91,7 @@ async def test_two_people_ending_at_once_make_one_end(running: Stage) -> None:
     assert len(running.moves()) == 1
     events = await running.bot.core.ledger.events(number)
     assert [event.type for event in events].count(EventType.COMPLETED) == 1
+    await running.settled()
     assert len(running.goodbyes()) == 1
 
 
@@ -119,6 +120,7 @@ async def test_the_servicer_was_faster(running: Stage) -> None:
     handoff = await running.no_handoff()
     assert (handoff.ended_by, handoff.via, handoff.operator_id) == (OperatorType.AGENT, "client", "ZhangSuQuan")
     assert "此前已经结束：ZhangSuQuan" in await running.ask("/end wm7l")
+    await running.settled()
     assert running.goodbyes() == [running.settings.customer.closing.agent]
 
 

@@ -46,6 +46,7 @@ async def test_a_customers_end_reaches_everybody(running: Stage) -> None:
     assert (status, data["status"], data["endedBy"], data["agentId"]) == (200, "COMPLETED", "USER", ZHANG)
     assert data["accountName"] == "售前咨询"
     assert running.sandbox.world.session(KF, ANN).state == 4
+    await running.settled()
     assert len(running.goodbyes()) == 1
     told = await running.sandbox.wait_for_group_message(lambda said: said.card is None and "已结束" in said.text)
     assert f"#{number}" in told.text and "客户本人" in told.text and "接口" in told.text
