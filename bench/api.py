@@ -54,12 +54,13 @@ def api(stage: Stage) -> Iterator[Row]:
     load = stage.children.call("bench.api:load", key=key.hex(), count=OPEN)
     load.hear()
     _share_cores(subjects=(bot.child, floor), others=(wecom.child, load))
+    measured = _Measured(load, wecom)
     for child, at in ((bot.child, bot.port), (floor, port)):
-        _round(load, child, at, WARM_UP)
+        measured.round(child, at, WARM_UP)
     stage.step("warm")
     rounds = []
     for number in range(ROUNDS):
-        rounds.append((_round(load, bot.child, bot.port, EACH), _round(load, floor, port, EACH)))
+        rounds.append((measured.round(bot.child, bot.port, EACH), measured.round(floor, port, EACH)))
         subject = rounds[-1][0]
         stage.step(f"round {number + 1}: {subject['rate']:.0f}/s, p99 {subject['p99']:.1f} ms")
     _all_ended(bot, database(folder))
@@ -70,21 +71,32 @@ def api(stage: Stage) -> Iterator[Row]:
 
 def _detail(rounds: list[tuple[dict[str, float], dict[str, float]]]) -> str:
     cost, floor = (sum(pair[side]["cost"] for pair in rounds) / len(rounds) for side in (0, 1))
-    return f"{CONNECTIONS} at once; {cost * 1e3:.2f} ms of processor an end (floor {floor * 1e3:.2f})"
+    others = max(pair[0]["others"] for pair in rounds)
+    spent = f"{cost * 1e3:.2f} ms of processor an end (floor {floor * 1e3:.2f})"
+    return f"{CONNECTIONS} at once; {spent}; WeCom and the load took at most {others:.0%} of the other core"
 
 
-def _round(load: Child, child: Child, port: int, count: int) -> dict[str, float]:
-    before = cpu_seconds(child.pid)
-    told = load.ask(port=port, count=count)
-    if told["bad"]:
-        raise ChildFailed(f"{child.name}: {told['bad']} wrong answers, such as {told['such']}")
-    times = told["ms"]
-    return {
-        "rate": count / told["seconds"],
-        "p50": quantile(times, 0.5),
-        "p99": quantile(times, 0.99),
-        "cost": (cpu_seconds(child.pid) - before) / count,
-    }
+class _Measured:
+    """Rounds of load. `cost`: processor seconds an end; `others`: what WeCom and the load themselves took of a core."""
+
+    def __init__(self, load: Child, wecom: Wecom) -> None:
+        self._load, self._others = load, (load, wecom.child)
+
+    def round(self, child: Child, port: int, count: int) -> dict[str, float]:
+        before, others = cpu_seconds(child.pid), self._spent()
+        told = self._load.ask(port=port, count=count)
+        if told["bad"]:
+            raise ChildFailed(f"{child.name}: {told['bad']} wrong answers, such as {told['such']}")
+        return {
+            "rate": count / told["seconds"],
+            "p50": quantile(told["ms"], 0.5),
+            "p99": quantile(told["ms"], 0.99),
+            "cost": (cpu_seconds(child.pid) - before) / count,
+            "others": (self._spent() - others) / told["seconds"],
+        }
+
+    def _spent(self) -> float:
+        return sum(cpu_seconds(each.pid) for each in self._others)
 
 
 def _share_cores(subjects: tuple[Child, ...], others: tuple[Child, ...]) -> None:

@@ -36,15 +36,14 @@ PATIENCE = 30_000  # milliseconds
 TIME = Goal(at_most=1000)
 NAME = f"console with {OPEN:,} open sessions"
 MARK = "kfbot-rows"
-PAINTED = f"performance.getEntriesByName('{MARK}')[0].startTime"
-ROWS = "[document.querySelectorAll('[data-handoff-id]').length, document.querySelector('table').ariaRowCount]"
-PAINTS = """() => new Promise((told) => {
-  const [first] = performance.getEntriesByName('first-contentful-paint');
-  const tell = (largest) => told([first.startTime, largest]);
-  new PerformanceObserver((list) => tell(list.getEntries().at(-1).startTime))
-    .observe({ type: 'largest-contentful-paint', buffered: true });
-  setTimeout(() => tell(first.startTime), 1000);
+# Not by `wait_for_function`, which the page's content security policy refuses.
+HEARD = """([type, name, patience]) => new Promise((told) => {
+  const entries = (list) => list.getEntries().filter((each) => !name || each.name === name);
+  const hear = (list) => entries(list).length && told(entries(list).at(-1).startTime);
+  new PerformanceObserver(hear).observe({ type, buffered: true });
+  setTimeout(() => told(null), patience);
 })"""
+ROWS = "[document.querySelectorAll('[data-handoff-id]').length, document.querySelector('table').ariaRowCount]"
 
 Times = tuple[float, float, float]  # milliseconds: first rows, first and largest paint
 
@@ -119,17 +118,13 @@ def _load(browser: Browser, port: int, token: str) -> Times:
 
 
 def _measured(page: Page) -> Times:
-    from playwright.sync_api import Error
-
-    try:
-        page.wait_for_function(f"performance.getEntriesByName('{MARK}').length", timeout=PATIENCE)
-    except Error as late:
-        raise ChildFailed(f"{page.url} has painted no rows: {late}") from None
+    painted = page.evaluate(HEARD, ["mark", MARK, PATIENCE])
     here, known = page.evaluate(ROWS)
-    if here < FIRST_ROWS / 2 or int(known) != OPEN + 1:  # with the header
+    if painted is None or here < FIRST_ROWS / 2 or int(known) != OPEN + 1:  # with the header
         raise ChildFailed(f"{page.url} shows {here} rows, of {known}")
-    first, largest = page.evaluate(PAINTS)
-    return page.evaluate(PAINTED), first, largest
+    first = page.evaluate(HEARD, ["paint", "first-contentful-paint", PATIENCE])
+    largest = page.evaluate(HEARD, ["largest-contentful-paint", "", PATIENCE])
+    return painted, first, largest
 
 
 # -- the floor's process

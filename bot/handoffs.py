@@ -29,7 +29,7 @@ from bot.states import has_human
 log = logging.getLogger("kfbot.handoffs")
 
 LIMIT = 9.0  # seconds an end may take before its caller is told that WeCom does not answer
-LOOKS = 5  # times an end begins anew because news have come in between
+LOOKS = 5  # at a session that news keep changing; a colleague's end changes it twice
 SECOND_LOOK = 0.3  # seconds before a state is read again that contradicts WeCom's ok
 LEASE = 15.0  # seconds an intention belongs to whoever works on it
 GIVE_UP_AFTER = 600.0  # seconds an unsettled intention is tried again

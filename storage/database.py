@@ -42,7 +42,7 @@ class Connection:
         self.turns: Turns[sqlite3.Connection] = Turns(self._thread, self._take)
 
     async def close(self) -> None:
-        await self.turns.rest()
+        await self.turns.end()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
 

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from bot.errors import StorageError
+
 On = TypeVar("On")
 T = TypeVar("T")
 MOST = 64  # works in a turn
@@ -37,11 +39,13 @@ class Turns(Generic[On]):
     def __init__(self, thread: ThreadPoolExecutor, take: Callable[[list[Work[On]]], list[Work[On]]]) -> None:
         self._thread, self._take = thread, take
         self._waiting: deque[Work[On]] = deque()
-        self._at_work = False
+        self._at_work = self._closed = False
         self.after: Callable[[], None] = lambda: None
 
     async def do(self, run: Callable[[On], T], *, durable: bool = False) -> T:
-        """Who gives up waiting may have been served all the same."""
+        """Who gives up waiting may have been served all the same. Raises StorageError after the end."""
+        if self._closed:
+            raise StorageError("the database is closed")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         self._waiting.append(Work(run, durable, answer))
@@ -50,10 +54,11 @@ class Turns(Generic[On]):
             loop.call_soon(self._next, loop)  # with whatever else this moment brings
         return await answer
 
-    async def rest(self) -> None:
-        """Until everything that was asked for is done."""
+    async def end(self) -> None:
+        """Until everything that was asked for is done; nobody may ask for more."""
         while self._at_work:
             await self.do(lambda on: None)
+        self._closed = True
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         chosen = (self._waiting.popleft() for _ in range(min(MOST, len(self._waiting))))

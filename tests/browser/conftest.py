@@ -16,9 +16,10 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 30_000  # ms; nothing takes as long, except on a machine with too much to do
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
 
 
@@ -34,6 +35,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("REQUIRE_BROWSER"):
             pytest.fail(lacking)
         pytest.skip(lacking)
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield started
@@ -50,13 +52,13 @@ class Demo:
     def act(self, action: str, **body: Any) -> dict[str, Any]:
         """What somebody does, as `bot.sandbox.control` takes it: `customer/message`, `servicer/take`…"""
         request = Request(f"{self.sandbox}sandbox/api/{action}", json.dumps(body).encode())
-        with urlopen(request, timeout=10) as reply:
+        with urlopen(request, timeout=60) as reply:
             answer: dict[str, Any] = json.load(reply)
         assert answer["ok"], answer
         return answer
 
     def state(self) -> dict[str, Any]:
-        with urlopen(f"{self.sandbox}sandbox/api/state", timeout=10) as reply:
+        with urlopen(f"{self.sandbox}sandbox/api/state", timeout=60) as reply:
             state: dict[str, Any] = json.load(reply)
         return state
 
@@ -74,7 +76,7 @@ def _started(folder: Path, *words: str) -> Iterator[Demo]:
         yield Demo(addresses[1], addresses[2])
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert process.returncode == 0
 
 

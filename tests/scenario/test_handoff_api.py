@@ -21,9 +21,7 @@ ZHANG = "ZhangSuQuan"
 
 
 async def with_human(stage: Stage) -> int:
-    stage.sandbox.customer_writes(KF, ANN, "在吗")
-    stage.sandbox.servicer_takes(KF, ANN, ZHANG)
-    return (await stage.open_handoff()).id
+    return await stage.with_human(servicer=ZHANG)
 
 
 def customers(stage: Stage) -> str:
@@ -50,8 +48,9 @@ async def test_a_customers_end_reaches_everybody(running: Stage) -> None:
     assert (status, data["status"], data["endedBy"], data["agentId"]) == (200, "COMPLETED", "USER", ZHANG)
     assert data["accountName"] == "售前咨询"
     assert running.sandbox.world.session(KF, ANN).state == 4
+    await running.settled()
     assert len(running.goodbyes()) == 1
-    told = await running.sandbox.wait_for_group_message(lambda said: said.card is None and "已结束" in said.text, 10)
+    told = await running.sandbox.wait_for_group_message(lambda said: said.card is None and "已结束" in said.text)
     assert f"#{number}" in told.text and "客户本人" in told.text and "接口" in told.text
     assert await ask(running, customers(running), "/api/customer/handoff") == (200, None)
 
@@ -72,8 +71,8 @@ async def test_customer_and_staff_at_once_over_real_sockets(running: Stage) -> N
 async def test_a_wecom_that_goes_silent_is_settled_when_it_is_back(running: Stage) -> None:
     number = await with_human(running)
     body = {"handoffRequestId": number}
-    running.bot.core.handoffs._limit = 0.5
-    running.sandbox.fault("kf/service_state/trans", "delay", seconds=1.0)
+    running.bot.core.handoffs._limit = 2.0
+    running.sandbox.fault("kf/service_state/trans", "delay", seconds=4.0)
     status, error = await ask(running, customers(running), END, body)
     assert (status, error["code"]) == (502, "WECOM_ERROR")
     ended = await running.no_handoff()

@@ -449,7 +449,7 @@ async def test_what_certainly_never_reached_wecom_is_tried_again_and_then_failed
 async def test_an_end_returns_within_its_limit_and_converges_when_wecom_is_back(
     start: StartBot, name: str, when: str
 ) -> None:
-    bot = await start(limit=0.3)
+    bot = await start(limit=1.0)
     await served(bot)
     async with hanging(bot, name, when):
         result = await bot.end()
@@ -461,14 +461,14 @@ async def test_an_end_returns_within_its_limit_and_converges_when_wecom_is_back(
 
 
 async def test_a_first_reading_without_answer_fails_within_the_limit(start: StartBot) -> None:
-    bot = await start(limit=0.3)
+    bot = await start(limit=1.0)
     await served(bot)
     async with hanging(bot, "state", "before"):
         assert (await bot.end()).outcome is Outcome.FAILED
 
 
 async def test_a_slow_goodbye_does_not_make_a_known_end_unknown(start: StartBot) -> None:
-    bot = await start(limit=0.3)
+    bot = await start(limit=1.0)
     await served(bot)
     async with hanging(bot, "send_on_event", "before"):
         result = await bot.end()
@@ -575,7 +575,7 @@ async def test_who_waits_for_another_that_fails_is_told_so(bot: Bot) -> None:
 
 
 async def test_who_waits_for_another_that_hears_nothing_is_told_that_nobody_knows(start: StartBot) -> None:
-    bot = await start(limit=0.3)
+    bot = await start(limit=1.0)
     await served(bot)
     async with hanging(bot, "trans", "before"):
         results = await asyncio.gather(bot.end(), bot.end(COLLEAGUE))
