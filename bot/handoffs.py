@@ -93,6 +93,7 @@ class Handoffs:
         notify: tuple[str, bool] | None = None,
         watch: Watch = unwatched,
         still: Callable[[Session], bool] = always,
+        session: Session | None = None,
     ) -> EndResult:
         """End a session. Never raises WeComError: what WeCom refuses is in the result.
 
@@ -100,11 +101,11 @@ class Handoffs:
         old card does: when it is over, that is the answer, and the customer's next one is left alone. `notify` (chat
         id, is group): where to tell an outcome that is not known before the caller's time is up. `watch` sees each
         step as it happens. `still` is asked at the last moment, with all that is on record, whether the end is wanted;
-        if not, the outcome is `SKIPPED`.
+        if not, the outcome is `SKIPPED`. `session`: as it was loaded a moment ago, where the caller has looked already.
         """
         attempt = Attempt(key, operator, via, reason, notify, watch, self._deadline(), still)
         try:
-            return await self._end(attempt, handoff_id)
+            return await self._end(attempt, handoff_id, session)
         except WeComError as failed:  # of a first reading: nothing is recorded yet
             return self._result(attempt, Outcome.FAILED, error=failed)
         except asyncio.CancelledError:
@@ -127,9 +128,9 @@ class Handoffs:
 
     # -- one end
 
-    async def _end(self, attempt: Attempt, meant: int | None) -> EndResult:
+    async def _end(self, attempt: Attempt, meant: int | None, known: Session | None) -> EndResult:
         for _ in range(LOOKS):
-            session = await self._ledger.session(attempt.key)
+            session, known = known or await self._ledger.session(attempt.key), None
             if meant is not None and (session.handoff is None or session.handoff.id != meant):
                 attempt.handoff = await self._ledger.handoff(meant)
                 return self._result(attempt, Outcome.ALREADY)

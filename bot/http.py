@@ -84,14 +84,13 @@ class Http:
         """
         data = None if body is None else encode(body)
         headers = None if data is None else {"Content-Type": "application/json"}
-        status, answer = await self.request(
-            method, url, query=query, data=data, headers=headers, seconds=seconds, endpoint=endpoint
-        )
+        endpoint = endpoint or _path(url)
+        status, answer, _ = await self._exchange(method, url, query, data, headers, seconds, endpoint)
         if status >= 500:
-            raise WeComUnavailable(endpoint or _path(url), f"HTTP {status}")
+            raise WeComUnavailable(endpoint, f"HTTP {status}")
         payload = decode(answer)
         if not isinstance(payload, dict):
-            raise WeComUnavailable(endpoint or _path(url), f"HTTP {status} with an answer that is no JSON object")
+            raise WeComUnavailable(endpoint, f"HTTP {status} with an answer that is no JSON object")
         return payload
 
     async def request(

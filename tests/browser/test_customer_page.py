@@ -552,7 +552,10 @@ def test_the_keyboard_is_enough(browser: Browser, shared_demo: Demo) -> None:
         expect(page.get_by_role("button", name="取消"), "what changes nothing comes first").to_be_focused()
         page.keyboard.press("Escape")
         expect(page.locator("#end")).to_be_focused()
-        page.keyboard.press("Enter")
+        while not page.locator("#confirm").evaluate(
+            "dialog => dialog.open"
+        ):  # the page may not know yet that it closed
+            page.keyboard.press("Enter")
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         says(page, YOU)
