@@ -6,7 +6,7 @@ state read, intention on disk, move, read back, settled, closing message sent, a
 of its own, as a proxy tells it.
 
 Load: a third process keeps 16 connections busy, the next request on each as soon as the answer is there. WeCom and the
-load share the other core.
+load share the other core; the detail says how much of it they took, for a rate is the bot's while that is not all.
 
 Floor: a bare aiohttp server in a process of its own on that same core that makes the same four calls to WeCom one after
 the other, forces one line of a file to the disk before the second, and answers. What a write and fsync takes is in the
@@ -72,7 +72,7 @@ def api(stage: Stage) -> Iterator[Row]:
 def _detail(rounds: list[tuple[dict[str, float], dict[str, float]]]) -> str:
     cost, floor = (sum(pair[side]["cost"] for pair in rounds) / len(rounds) for side in (0, 1))
     others = max(pair[0]["others"] for pair in rounds)
-    spent = f"{cost * 1e3:.2f} ms of processor an end (floor {floor * 1e3:.2f})"
+    spent = f"{cost * 1e3:.2f} ms of processor an end, {1 / cost:.0f}/s of a whole core (floor {floor * 1e3:.2f})"
     return f"{CONNECTIONS} at once; {spent}; WeCom and the load took at most {others:.0%} of the other core"
 
 

@@ -272,6 +272,16 @@ async def test_a_number_names_one_stretch_and_never_ends_the_next(bot: Bot) -> N
     assert (bot.state, len(bot.kf.called("trans"))) == (StateReading(HUMAN, LI), 1)
 
 
+async def test_what_a_caller_saw_before_the_next_stretch_began_does_not_end_it(bot: Bot) -> None:
+    early = await bot.ledger.session(KEY)
+    assert (await bot.end()).outcome is Outcome.ENDED
+    bot.kf.session_state(KF, ANN, HUMAN, LI)
+    await bot.handoffs.read_state(KEY)
+    result = await bot.end(COLLEAGUE, handoff_id=1, session=early)
+    assert (result.outcome, result.handoff.id if result.handoff else 0) == (Outcome.ALREADY, 1)
+    assert (bot.state, len(bot.kf.called("trans"))) == (StateReading(HUMAN, LI), 1)
+
+
 async def test_a_stretch_found_over_while_the_next_has_begun_is_over(bot: Bot) -> None:
     """The reading itself shows that the named one has ended: no human gives back to the queue."""
     bot.kf.session_state(KF, ANN, QUEUED)
