@@ -73,14 +73,20 @@ def say(page: Page, pane: str, text: str) -> None:
     page.wait_for_timeout(1500)  # the bot follows, so that every step is on record before the next
 
 
-def play(page: Page, story: dict[str, str]) -> None:
+def begin(page: Page, story: dict[str, str]) -> None:
+    """Somebody new has written, and a servicer has the session."""
     expect(page.get_by_test_id("bot-connected")).to_have_attribute("data-connected", "true")
+    page.wait_for_timeout(2000)  # what was there at the start gets no greeting
     page.get_by_test_id("customer-new").click()
     page.get_by_test_id("customer-new-name").fill(story["name"])
     page.get_by_test_id("customer-new-create").click()
     say(page, "customer", story["asks"])
     page.get_by_test_id("session-row").filter(has_text=story["name"]).click()
     page.get_by_test_id("servicer-take").click()
+
+
+def play(page: Page, story: dict[str, str]) -> None:
+    begin(page, story)
     say(page, "servicer", story["answers"])
     say(page, "customer", story["thanks"])
     say(page, "group", "@kfbot /status")
@@ -139,14 +145,7 @@ def take_customer(browser: Browser, name: str, story: dict[str, str]) -> None:
     """The page behind the link of the greeting."""
     with demo(story) as (address, _), shown(browser, story) as page, shown(browser, story, 390, 620) as phone:
         page.goto(address)
-        expect(page.get_by_test_id("bot-connected")).to_have_attribute("data-connected", "true")
-        page.wait_for_timeout(2000)  # what was there at the start gets no greeting
-        page.get_by_test_id("customer-new").click()
-        page.get_by_test_id("customer-new-name").fill(story["name"])
-        page.get_by_test_id("customer-new-create").click()
-        say(page, "customer", story["asks"])
-        page.get_by_test_id("session-row").filter(has_text=story["name"]).click()
-        page.get_by_test_id("servicer-take").click()
+        begin(page, story)
         link = page.locator("#pane-customer a.address")
         expect(link).to_be_visible(timeout=30_000)
         say(page, "servicer", story["answers"])

@@ -8,16 +8,19 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+LIMIT = 20.0  # seconds that anything may take on a slow machine
+T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30_000  # ms; nothing takes as long, except on a machine with too much to do
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
@@ -61,6 +64,16 @@ class Demo:
         with urlopen(f"{self.sandbox}sandbox/api/state", timeout=60) as reply:
             state: dict[str, Any] = json.load(reply)
         return state
+
+
+def until(look: Callable[[], T]) -> T:
+    """What it says as soon as it says something."""
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it has not happened")
 
 
 @contextmanager

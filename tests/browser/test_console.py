@@ -7,24 +7,21 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, WebSocketRoute, expect
 
-from tests.browser.conftest import ROOT, Demo, opened
+from tests.browser.conftest import LIMIT, ROOT, Demo, opened, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 KF, OTHER_KF = "wk7lKAVwAADCtArVetgUpxDBFQHef6Aw", "wk7lKAVwAAqM3bTnYxC8ZrVhKd0JgLpE"  # of the demo's cast
 STUCK = "小林"  # with ZhangSuQuan from the start, unanswered for 26 minutes
-LIMIT = 20.0  # seconds that anything may take on a slow machine
-T = TypeVar("T")
 
 expect.set_options(timeout=LIMIT * 1000)
 
@@ -66,16 +63,6 @@ class Customer:
             return match[0] if match else ""
 
         return until(found)
-
-
-def until(look: Callable[[], T]) -> T:
-    """What it says as soon as it says something."""
-    deadline = time.monotonic() + LIMIT
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it has not happened")
 
 
 @contextmanager

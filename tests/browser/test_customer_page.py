@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
 
-from tests.browser.conftest import Demo, opened
+from tests.browser.conftest import LIMIT, Demo, opened, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 KF = "wk7lKAVwAADCtArVetgUpxDBFQHef6Aw"  # of the demo's cast
 WIDTH, HEIGHT = 390, 844
-LIMIT = 20.0  # seconds that anything may take on a slow machine
 END, CURRENT = "**/api/customer/handoff/end-by-user", "**/api/customer/handoff"
 YOU, AGENT, SYSTEM = "您已结束与客服的对话", "客服已结束本次对话", "本次对话已自动结束"
-T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -86,16 +83,6 @@ def _is_awake(demo: Demo) -> bool:
         [served] = re.findall(rb'kfbot_open_handoffs{status="human"} ([\d.]+)', reply.read()) or [b"0"]
     knows_the_stuck_session = float(served) > 0
     return knows_the_stuck_session and bool(demo.state()["bot"]["connected"])
-
-
-def until(look: Callable[[], T]) -> T:
-    """What it says as soon as it says something."""
-    deadline = time.monotonic() + LIMIT
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it has not happened")
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener
 import pytest
 from playwright.sync_api import Browser, Page, WebSocket, expect
 
-from tests.browser.conftest import Demo, opened
-from tests.browser.test_customer_page import AGENT, KF, YOU, Customer, phone, says, until
+from tests.browser.conftest import Demo, opened, until
+from tests.browser.test_customer_page import AGENT, KF, YOU, Customer, phone, says
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
