@@ -6,6 +6,7 @@ and as `ratio` the median of the rounds' own ratios, so it need not be exactly m
 
     callbacks  commands  memory  start  sync     one file a subject; each registers itself with `@bench`
     alerts  calls  taps  watch                   the same, for all that watches and alerts
+    api  console  export  sockets                the same, for customers, agents and other programs
     runner                                       rows, goals, the registry
     children  child                              processes beside this one, ended with it whatever happens
     wecom  traffic                               a WeCom that answers at once, and what its sync_msg has to tell

@@ -106,13 +106,13 @@ def _table(rows: list[Row]) -> Table:
     for name in ("goal", "", "detail"):
         table.add_column(name, overflow="fold")
     for row in rows:
+        measured = "—" if row.measured is None else f"{_number(row.measured)} {row.unit}"
         verdict = "[green]ok[/]" if row.ok else "[bold red]MISSED[/]"
         floor = "" if row.floor is None else f"{_number(row.floor)} {row.unit}"
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
         goal = str(row.goal)
-        table.add_row(
-            row.name, f"{_number(row.measured)} {row.unit}", floor, ratio, goal, verdict if goal else "", row.detail
-        )
+        judged = bool(goal) and row.measured is not None
+        table.add_row(row.name, measured, floor, ratio, goal, verdict if judged else "", row.detail)
     return table
 
 

@@ -6,7 +6,7 @@ state read, intention on disk, move, read back, settled, closing message sent, a
 of its own, as a proxy tells it.
 
 Load: a third process keeps 16 connections busy, the next request on each as soon as the answer is there. WeCom and the
-load share the other core.
+load share the other core; the detail says how much of it they took, for a rate is the bot's while that is not all.
 
 Floor: a bare aiohttp server in a process of its own on that same core that makes the same four calls to WeCom one after
 the other, forces one line of a file to the disk before the second, and answers. What a write and fsync takes is in the
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import records
-from bench.bots import Bot, database
+from bench.bots import Bot, database, signing_key
 from bench.child import say
 from bench.children import HOST, Child, ChildFailed, cpu_seconds, free_port, listening
 from bench.runner import Goal, Row, Stage, bench, of_rounds, quantile
@@ -45,7 +45,7 @@ def api(stage: Stage) -> Iterator[Row]:
     wecom, folder = Wecom(stage.children), stage.folder / "bot"
     records.fill(database(folder), sessions=OPEN + ENDED, open_=OPEN, ended=ENDED)
     _calm(database(folder))
-    key = asyncio.run(_key(database(folder)))
+    key = asyncio.run(signing_key(database(folder)))
     stage.step("records ready")
     bot = Bot(stage.children, wecom, folder)
     port = free_port()
@@ -54,12 +54,13 @@ def api(stage: Stage) -> Iterator[Row]:
     load = stage.children.call("bench.api:load", key=key.hex(), count=OPEN)
     load.hear()
     _share_cores(subjects=(bot.child, floor), others=(wecom.child, load))
+    measured = _Measured(load, wecom)
     for child, at in ((bot.child, bot.port), (floor, port)):
-        _round(load, child, at, WARM_UP)
+        measured.round(child, at, WARM_UP)
     stage.step("warm")
     rounds = []
     for number in range(ROUNDS):
-        rounds.append((_round(load, bot.child, bot.port, EACH), _round(load, floor, port, EACH)))
+        rounds.append((measured.round(bot.child, bot.port, EACH), measured.round(floor, port, EACH)))
         subject = rounds[-1][0]
         stage.step(f"round {number + 1}: {subject['rate']:.0f}/s, p99 {subject['p99']:.1f} ms")
     _all_ended(bot, database(folder))
@@ -70,21 +71,32 @@ def api(stage: Stage) -> Iterator[Row]:
 
 def _detail(rounds: list[tuple[dict[str, float], dict[str, float]]]) -> str:
     cost, floor = (sum(pair[side]["cost"] for pair in rounds) / len(rounds) for side in (0, 1))
-    return f"{CONNECTIONS} at once; {cost * 1e3:.2f} ms of processor an end (floor {floor * 1e3:.2f})"
+    others = max(pair[0]["others"] for pair in rounds)
+    spent = f"{cost * 1e3:.2f} ms of processor an end, {1 / cost:.0f}/s of a whole core (floor {floor * 1e3:.2f})"
+    return f"{CONNECTIONS} at once; {spent}; WeCom and the load took at most {others:.0%} of the other core"
 
 
-def _round(load: Child, child: Child, port: int, count: int) -> dict[str, float]:
-    before = cpu_seconds(child.pid)
-    told = load.ask(port=port, count=count)
-    if told["bad"]:
-        raise ChildFailed(f"{child.name}: {told['bad']} wrong answers, such as {told['such']}")
-    times = told["ms"]
-    return {
-        "rate": count / told["seconds"],
-        "p50": quantile(times, 0.5),
-        "p99": quantile(times, 0.99),
-        "cost": (cpu_seconds(child.pid) - before) / count,
-    }
+class _Measured:
+    """Rounds of load. `cost`: processor seconds an end; `others`: what WeCom and the load themselves took of a core."""
+
+    def __init__(self, load: Child, wecom: Wecom) -> None:
+        self._load, self._others = load, (load, wecom.child)
+
+    def round(self, child: Child, port: int, count: int) -> dict[str, float]:
+        before, others = cpu_seconds(child.pid), self._spent()
+        told = self._load.ask(port=port, count=count)
+        if told["bad"]:
+            raise ChildFailed(f"{child.name}: {told['bad']} wrong answers, such as {told['such']}")
+        return {
+            "rate": count / told["seconds"],
+            "p50": quantile(told["ms"], 0.5),
+            "p99": quantile(told["ms"], 0.99),
+            "cost": (cpu_seconds(child.pid) - before) / count,
+            "others": (self._spent() - others) / told["seconds"],
+        }
+
+    def _spent(self) -> float:
+        return sum(cpu_seconds(each.pid) for each in self._others)
 
 
 def _share_cores(subjects: tuple[Child, ...], others: tuple[Child, ...]) -> None:
@@ -103,20 +115,6 @@ def _calm(path: Path) -> None:
         WHERE completed_at IS NULL"""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(sql, (time.time(),))
-
-
-async def _key(path: Path) -> bytes:
-    """With which the bot signs, and so the load's tokens."""
-    from bot.tokens import signing_key
-    from storage.chats import Chats
-    from storage.database import Database
-
-    opened = Database(path)
-    await opened.open()
-    try:
-        return await signing_key(Chats(opened))
-    finally:
-        await opened.close()
 
 
 def _all_ended(bot: Bot, path: Path) -> None:

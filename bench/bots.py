@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.children import HOST, ROOT, Child, ChildFailed, Children, free_port
-from bench.wecom import BOT_SECRET, CORP, SECRET, Wecom
+from bench.wecom import BOT_SECRET, CORP, SECRET, SERVICER, Wecom
+from bot import tokens
+from bot.core import SystemClock
+from bot.registry import Role
+from storage.chats import Chats
+from storage.database import Database
 
 CALLBACK_TOKEN, AES_KEY = "BenchCallbackToken", "KfbotBenchEncodingAesKey0123456789abcdefghi"
 BOT_ID = "aib-bench"
@@ -34,6 +39,21 @@ def settings(wecom: Wecom, folder: Path, port: int) -> dict[str, Any]:
 
 def database(folder: Path) -> Path:
     return folder / "kfbot.db"
+
+
+async def signing_key(path: Path) -> bytes:
+    """With which the bot on this database signs its tokens."""
+    records = Database(path)
+    await records.open()
+    try:
+        return await tokens.signing_key(Chats(records))
+    finally:
+        await records.close()
+
+
+async def agent_token(path: Path) -> str:
+    """A servicer's."""
+    return tokens.Tokens(await signing_key(path), SystemClock()).agent_token(SERVICER, Role.AGENT)
 
 
 class Bot:

@@ -60,7 +60,7 @@ def _name_and_mix(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("PRAGMA synchronous=off")
         names = ((records.customer(number), f"客户{number}", 0.0) for number in range(HANDOFFS))
-        db.executemany("INSERT INTO customers (external_userid, nickname, fetched_at) VALUES (?,?,?)", names)
+        db.executemany("INSERT OR REPLACE INTO customers (external_userid, nickname, fetched_at) VALUES (?,?,?)", names)
         db.execute(
             """UPDATE handoffs SET external_userid =
                     substr(external_userid, 1, 2) || printf('%08d', id * 7919 % ?) || substr(external_userid, 11)

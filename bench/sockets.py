@@ -17,20 +17,14 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from bench import records
-from bench.bots import Bot, database
+from bench.bots import Bot, agent_token, database
 from bench.child import say
 from bench.children import HOST, Child, free_port, listening, resident_mb
 from bench.runner import Goal, Row, Stage, bench, of_rounds, quantile
-from bench.wecom import SERVICER, Wecom
-from bot.core import SystemClock
-from bot.registry import Role
-from bot.tokens import Tokens, signing_key
-from storage.chats import Chats
-from storage.database import Database
+from bench.wecom import Wecom
 
 SOCKETS, AT_ONCE, PER_ADDRESS = 2000, 50, 100
 ROUNDS, WARM_UP = 20, 3
@@ -46,7 +40,7 @@ def sockets(stage: Stage) -> Iterator[Row]:
     folder = stage.folder / "bot"
     records.fill(database(folder), sessions=ROUNDS + WARM_UP, open_=ROUNDS + WARM_UP)
     bot = Bot(stage.children, Wecom(stage.children), folder)
-    token = asyncio.run(_token(database(folder)))
+    token = asyncio.run(agent_token(database(folder)))
     floor_port = free_port()
     floor = stage.children.call("bench.sockets:cry", port=floor_port)
     listening(floor, floor_port)
@@ -79,16 +73,6 @@ def _rows(rounds: list[tuple[list[float], list[float]]]) -> Iterator[Row]:
 def _ms(take: Take) -> list[float]:
     began, heard = take
     return [(at - began) * 1000 for at in heard]
-
-
-async def _token(path: Path) -> str:
-    """An agent's, by the key that the bot uses."""
-    records_ = Database(path)
-    await records_.open()
-    try:
-        return Tokens(await signing_key(Chats(records_)), SystemClock()).agent_token(SERVICER, Role.AGENT)
-    finally:
-        await records_.close()
 
 
 class _Crowd:

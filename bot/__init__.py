@@ -18,11 +18,13 @@ sessions want: `speaker` tells the group, `policies` ends.
                 attention (ack, snooze, mute)  taps
     trust       upstream (is WeCom there)  skew (the clocks)  silence (callbacks)  alarms (tell of it)
     numbers     period  stats  summary (words)  picture  chart (a process of its own)  report
+    customers   service (what pages and programs may do with a handoff)  tokens (who they are)
+    told        live (what an event says)  feed (the log as it grows)  outbox (to webhooks)  parked (what neither went
+                out nor could be read)  addresses (which are public)  export (rows as CSV and JSON lines)
     flows       dispatch (group)  kf_sync  checks (state reads)  aftermath (what follows a page)  names
-                outbox (events to webhooks)  parked (what neither went out nor could be read)
     adapters    wecom/  channels/  http  window  and, beside this package, storage/
-    edges       server  scheduler  metrics  log  desk (the bot's own health, pairing)
-    root        app  (knows everything)  core  alerting  <-  cli, demo, check, end_script, status_script  <-  bot.py
+    edges       server  web/ (API, pages, live sockets, login)  scheduler  metrics  log  desk (own health, pairing)
+    root        app  (knows everything)  core  alerting  <-  cli, demo, check, *_script  <-  bot.py
 
 `sandbox/` is a small WeCom to run against. It imports nothing of the bot: it stands on the other side of the wire.
 Commands live in `commands/`, one file each, and see only `registry`, `model` and `errors`.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
 
 from bot.errors import ChannelError, StorageError, WeComError
 from bot.notices import Notices
@@ -42,6 +44,7 @@ class Alarms:
         self._chats, self._clock, self._notices, self._say = chats, clock, notices, say
         self._first, self._chat_of, self._account_name = first, chat_of, account_name
         self._read_any = read_any
+        self._telling: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def look(self) -> None:
         """A job of the scheduler. Asks WeCom only while it is down: somebody has to notice that it is back.
@@ -97,6 +100,10 @@ class Alarms:
 
     async def _set(self, name: str, wrong: bool, **details: Callable[[], str]) -> None:
         """`details` fill the text of the beginning; `took` is there in any case."""
+        async with self._telling[name]:  # the watch and the job may find the same at the same time
+            await self._set_alone(name, wrong, details)
+
+    async def _set_alone(self, name: str, wrong: bool, details: Mapping[str, Callable[[], str]]) -> None:
         try:
             began = float(await self._chats.recall(f"alarm: {name}") or 0.0)
             if wrong == bool(began):

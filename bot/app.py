@@ -112,7 +112,14 @@ class App:
         self._hooks = server.Hooks(self._wake, self._accounts_changed, self.readiness)
         callback = server.CallbackRoute(_crypto(settings), self._hooks, core.clock, core.metrics)
         self.live = LiveFeed(core.feed)
-        self.site = Site(core, self._name_of, self.alerting.watch.wake, lambda: self.live.last, self._scope_of)
+        self.site = Site(
+            core,
+            self._name_of,
+            self.alerting.watch.wake,
+            lambda: self.live.last,
+            self._scope_of,
+            self.alerting.words.of,
+        )
         core.greetings.link = self._page_of
         core.database.on_write = self.live.wake
         pass_by = gates(core.tokens, settings.wecom.corp_id, self._scope_of)

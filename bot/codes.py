@@ -17,7 +17,7 @@ from typing import Any
 from bot.errors import RateLimited, WeComBusy, WeComError, WeComUnavailable
 from bot.model import EventType, Handoff, Message, ServiceState
 from bot.ports import Clock, CodeMessage, KfApi, Ledger
-from bot.sessions import SYSTEM, Session
+from bot.sessions import SYSTEM, EventDraft
 
 log = logging.getLogger("kfbot.codes")
 
@@ -85,15 +85,12 @@ class CodeMessages:
     async def _settle(
         self, handoff: Handoff, given_in: ServiceState, state: str, error: WeComError | None, why: str = ""
     ) -> None:
-        errcode, now = (error.errcode if error else 0), self._clock.now()
-
-        def record(session: Session) -> None:
-            if given_in is ServiceState.ENDED:
-                session.log(handoff, EventType.CLOSING, SYSTEM, now, outcome=state, errcode=errcode)
-            else:
-                session.log(handoff, EventType.GREETING, SYSTEM, now, outcome=state, errcode=errcode, state=given_in)
-
-        await self._ledger.settle_code(handoff, given_in, state, errcode, why or str(error or ""), record, now)
+        errcode = error.errcode if error else 0
+        type_, data = EventType.CLOSING, {"outcome": state, "errcode": errcode}
+        if given_in is not ServiceState.ENDED:
+            type_, data = EventType.GREETING, {**data, "state": given_in}
+        event = EventDraft(handoff, type_, SYSTEM, self._clock.now(), data)
+        await self._ledger.settle_code(handoff, given_in, state, errcode, why or str(error or ""), event)
         if state not in ("sent", "skipped"):
             about = f"handoff={handoff.id} state={given_in:d} errcode={errcode}"
             log.warning("message by code %s | %s %s", state, about, why)

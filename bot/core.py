@@ -26,6 +26,7 @@ from storage.alerts import Alerts
 from storage.audit import AuditLog
 from storage.chats import Chats
 from storage.database import Database
+from storage.export import Records
 from storage.feed import Feed
 from storage.ledger import Ledger
 from storage.outbox import Outbox
@@ -65,6 +66,7 @@ class Core:
         self.people, self.chats = People(self.database), Chats(self.database)
         self.alerts, self.stats = Alerts(self.database), Stats(self.database)
         self.feed, self.outbox = Feed(self.database), Outbox(self.database)
+        self.records = Records(self.database)
         self.access = Access(frozenset(settings.roles.admins), frozenset(settings.roles.agents))
         self.tokens = Tokens(b"", self.clock, self.access.role)
         self.audit_log = AuditLog(self.database)

@@ -29,6 +29,7 @@ from bot.states import has_human
 log = logging.getLogger("kfbot.handoffs")
 
 LIMIT = 9.0  # seconds an end may take before its caller is told that WeCom does not answer
+LOOKS = 5  # at a session that news keep changing; a colleague's end changes it twice
 SECOND_LOOK = 0.3  # seconds before a state is read again that contradicts WeCom's ok
 LEASE = 15.0  # seconds an intention belongs to whoever works on it
 GIVE_UP_AFTER = 600.0  # seconds an unsettled intention is tried again
@@ -92,6 +93,7 @@ class Handoffs:
         notify: tuple[str, bool] | None = None,
         watch: Watch = unwatched,
         still: Callable[[Session], bool] = always,
+        session: Session | None = None,
     ) -> EndResult:
         """End a session. Never raises WeComError: what WeCom refuses is in the result.
 
@@ -99,11 +101,11 @@ class Handoffs:
         old card does: when it is over, that is the answer, and the customer's next one is left alone. `notify` (chat
         id, is group): where to tell an outcome that is not known before the caller's time is up. `watch` sees each
         step as it happens. `still` is asked at the last moment, with all that is on record, whether the end is wanted;
-        if not, the outcome is `SKIPPED`.
+        if not, the outcome is `SKIPPED`. `session`: as it was loaded a moment ago, where the caller has looked already.
         """
         attempt = Attempt(key, operator, via, reason, notify, watch, self._deadline(), still)
         try:
-            return await self._end(attempt, handoff_id)
+            return await self._end(attempt, handoff_id, session)
         except WeComError as failed:  # of a first reading: nothing is recorded yet
             return self._result(attempt, Outcome.FAILED, error=failed)
         except asyncio.CancelledError:
@@ -126,9 +128,9 @@ class Handoffs:
 
     # -- one end
 
-    async def _end(self, attempt: Attempt, meant: int | None) -> EndResult:
-        for _ in range(2):
-            session = await self._ledger.session(attempt.key)
+    async def _end(self, attempt: Attempt, meant: int | None, known: Session | None) -> EndResult:
+        for _ in range(LOOKS):
+            session, known = known or await self._ledger.session(attempt.key), None
             if meant is not None and (session.handoff is None or session.handoff.id != meant):
                 attempt.handoff = await self._ledger.handoff(meant)
                 return self._result(attempt, Outcome.ALREADY)
@@ -230,34 +232,33 @@ class Handoffs:
         now = self._clock.now()
         over = verdict in (Verdict.ENDED, Verdict.ALREADY)
 
-        def decide(session: Session) -> tuple[Handoff | None, bool]:
-            """The handoff, and whether the end is ours."""
+        def decide(session: Session) -> tuple[Handoff | None, bool, Session]:
+            """The handoff, whether the end is ours, and the session as it stands then."""
             if session.handoff is None or session.handoff.id != ending.handoff_id:
-                return None, False  # settled by younger news
+                return None, False, session  # settled by younger news
             ours = verdict is Verdict.ENDED or (over and attempt.lost)
             if ours and (attempt.moved_at or session.handoff.via != Via.CLIENT):
-                return attempt.finish_ours(session, now), True
+                return attempt.finish_ours(session, now), True, session
             if over:
-                return finish_theirs(session, now), False
+                return finish_theirs(session, now), False, session
             attempt.log_failure(session, session.handoff, move, now)
-            return session.handoff, False
+            return session.handoff, False, session
 
-        attempt.handoff, ours = await self._ledger.settle_ending(
+        attempt.handoff, ours, session = await self._ledger.settle_ending(
             attempt.key, ending.id, "done" if over else "failed", verdict.value, move.errcode, now, decide
         )
         attempt.handoff = attempt.handoff or await self._ledger.handoff(ending.handoff_id)
         if attempt.handoff is not None and attempt.handoff.status.is_open:
             return self._result(attempt, Outcome.FAILED, error=move.error)
-        await self._follow_new_session(attempt)
+        await self._follow_new_session(attempt, session)
         closing = await self._say_goodbye(attempt)
         return self._result(attempt, Outcome.ENDED if ours else Outcome.ALREADY, closing=closing)
 
-    async def _follow_new_session(self, attempt: Attempt) -> None:
+    async def _follow_new_session(self, attempt: Attempt, settled: Session) -> None:
         """The read-back may already show the customer's next session."""
-        if attempt.after is not None:
-            session = await self._ledger.session(attempt.key)
-            if session.handoff is None and attempt.after.state is not session.state:
-                await self._follow(attempt.key, session.version, attempt.after)
+        after = attempt.after
+        if after is not None and settled.handoff is None and after.state is not settled.state:
+            await self._follow(attempt.key, settled.version, after)
 
     async def _say_goodbye(self, attempt: Attempt) -> str:
         """Wait a little to hear how it went; it goes on without us."""

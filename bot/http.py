@@ -11,6 +11,7 @@ import json
 import socket
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Self
 
 from aiohttp import (
@@ -39,6 +40,7 @@ CONNECTIONS_PER_HOST = 16  # WeCom answers 45033 to too many calls at once; wait
 KEEP_ALIVE_SECONDS = 15.0
 STRANGER_BYTES = 1 << 16  # of an answer; a longer one costs its connection, and is not read on
 
+_ENCODER, _DECODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")), json.JSONDecoder(strict=False)
 _NOT_SENT = (ClientConnectorError, ConnectionTimeoutError, InvalidURL)
 
 
@@ -82,14 +84,13 @@ class Http:
         """
         data = None if body is None else encode(body)
         headers = None if data is None else {"Content-Type": "application/json"}
-        status, answer = await self.request(
-            method, url, query=query, data=data, headers=headers, seconds=seconds, endpoint=endpoint
-        )
+        endpoint = endpoint or _path(url)
+        status, answer, _ = await self._exchange(method, url, query, data, headers, seconds, endpoint)
         if status >= 500:
-            raise WeComUnavailable(endpoint or _path(url), f"HTTP {status}")
+            raise WeComUnavailable(endpoint, f"HTTP {status}")
         payload = decode(answer)
         if not isinstance(payload, dict):
-            raise WeComUnavailable(endpoint or _path(url), f"HTTP {status} with an answer that is no JSON object")
+            raise WeComUnavailable(endpoint, f"HTTP {status} with an answer that is no JSON object")
         return payload
 
     async def request(
@@ -140,8 +141,9 @@ class Http:
         timeout = ClientTimeout(total=seconds, connect=min(CONNECT_SECONDS, seconds * 0.75))
         session = self._open(endpoint)
         try:
+            address = _address(url, *(query or {}).items())
             async with session.request(
-                method, url, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
+                method, address, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 answer = await response.read() if most < 0 else await response.content.read(most)
                 return response.status, answer, response.headers
@@ -180,9 +182,15 @@ def _public_socket(resolved: AddrInfoType) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
+@lru_cache(100)
+def _address(url: str, *query: tuple[str, str]) -> URL:
+    """The same few, again and again."""
+    return URL(url).update_query(query) if query else URL(url)
+
+
 def encode(body: Any) -> bytes:
     """JSON as UTF-8; half a surrogate pair, which phones do send, becomes a question mark."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _ENCODER.encode(body).encode("utf-8", "replace")
 
 
 def decode(answer: bytes) -> Any:
@@ -192,7 +200,7 @@ def decode(answer: bytes) -> Any:
     database takes) become question marks.
     """
     try:
-        value = json.loads(answer.decode("utf-8", "replace"), strict=False)
+        value = _DECODER.decode(answer.decode("utf-8", "replace"))
         if b"\\ud" in answer or b"\\uD" in answer:
             value = json.loads(encode(value))
     except (ValueError, RecursionError):

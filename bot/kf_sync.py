@@ -106,6 +106,7 @@ class KfSync:
         self._sleep, self._observe = sleep, observe
         self._unannounced, self._since = unannounced, clock.now()
         self._lines: dict[str, _Line] = {}
+        self._writing: set[asyncio.Task[None]] = set()
         self._closed = False
         self.collect = COLLECT
 
@@ -154,7 +155,7 @@ class KfSync:
         tasks = [line.task for line in self._lines.values() if line.task]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._writing, return_exceptions=True)
         for line in self._lines.values():
             line.asked = line.wanted
             line.tell(False)
@@ -248,7 +249,7 @@ class KfSync:
                 if writing is not None:  # the page before is written while this one travels
                     await asyncio.shield(writing)
                 stuck = page.has_more and page.next_cursor in ("", cursor)
-                writing = asyncio.create_task(self._write(line, account, page))
+                writing = self._begin_to_write(line, account, page)
                 cursor = page.next_cursor or cursor
                 if stuck:
                     raise KfbotError(f"the cursor of {line.open_kfid} does not move although WeCom says there is more")
@@ -278,6 +279,13 @@ class KfSync:
     async def _ask(self, line: _Line, cursor: str, token: str) -> SyncPage:
         line.asked, line.heard, line.asked_at = line.wanted, line.called, self._clock.now()
         return await self._kf.sync(line.open_kfid, cursor, token)
+
+    def _begin_to_write(self, line: _Line, account: AccountState, page: SyncPage) -> asyncio.Task[None]:
+        """What has begun outlives a loop that is cancelled: `stop` waits for both."""
+        writing = asyncio.create_task(self._write(line, account, page))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        return writing
 
     async def _write(self, line: _Line, account: AccountState, page: SyncPage) -> None:
         """Not to be cancelled half-way: what a page asks for is handed on once, when it is on record."""

@@ -50,7 +50,7 @@ def live_event(event: HandoffEvent, handoff: Handoff) -> LiveEvent | None:
 
 def iso(at: float) -> str:
     """Seconds since the epoch as `2026-11-20T08:00:00Z`."""
-    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(int(at), UTC).isoformat()[:19] + "Z"
 
 
 def _end(event: HandoffEvent, handoff: Handoff) -> dict[str, Any]:

@@ -18,12 +18,15 @@ from urllib.parse import quote
 import structlog
 
 BLACK = "***"
+BURST = 0.01  # seconds the writer waits for more, when a line has come
+_LINE = "kfbot_line"
 QUIET = ("aiohttp.access", "apscheduler", "asyncio", "urllib3", "stamina")
 
 # Short names mean a secret only inside an address: `errcode=95016` and `key=end:12` are what people grep for.
 _IN_ADDRESS = re.compile(r"([?&](?:access_token|corpsecret|secret|key|response_code|code|token)=)[^&\s\"'\\]+")
 _ANYWHERE = re.compile(r"((?:access_token|corpsecret)[\"'\\\s]*[:=][\"'\\\s]*)[\w.~-]+")
 _BEARER = re.compile(r"(Bearer\s+|/h/)[\w.~+/=-]{8,}")  # also the customer's page, whose address is the token
+_NO_TEXT = (bool, int, float, type(None), logging.LogRecord)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # line ends, and what a terminal would obey
 
 
@@ -76,10 +79,7 @@ class Redaction:
 
     def __call__(self, _: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         """A value that is no text becomes one: a mapping or an exception may hold a secret too."""
-        return {
-            name: value if isinstance(value, bool | int | float | None) else self.text(str(value))
-            for name, value in event.items()
-        }
+        return {name: value if isinstance(value, _NO_TEXT) else self.text(str(value)) for name, value in event.items()}
 
 
 class Listener(QueueListener):
@@ -87,8 +87,16 @@ class Listener(QueueListener):
 
     def __init__(self, waiting: queue.SimpleQueue[logging.LogRecord], *handlers: logging.Handler) -> None:
         super().__init__(waiting, *handlers)
+        self._waiting = waiting
         root = logging.getLogger()
         self._before = root.handlers[:], root.level
+
+    def dequeue(self, block: bool) -> logging.LogRecord:
+        """Lines come in bursts, and to wake up for each costs more than to write it."""
+        quiet, record = self._waiting.empty(), self._waiting.get(block)
+        if quiet:
+            time.sleep(BURST)
+        return record
 
     def stop(self) -> None:
         super().stop()
@@ -154,13 +162,23 @@ def _structlog_too() -> None:
     )
 
 
+class _Once(structlog.stdlib.ProcessorFormatter):
+    """Makes the line of a record for the first handler, and remembers it for the others."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: str | None = vars(record).get(_LINE)
+        if line is None:
+            line = vars(record)[_LINE] = super().format(record)
+        return line
+
+
 def _formatter(json_lines: bool, redaction: Redaction) -> logging.Formatter:
-    return structlog.stdlib.ProcessorFormatter(
+    return _Once(
         foreign_pre_chain=[structlog.processors.format_exc_info],
         processors=[
+            redaction,
             _head,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            redaction,
             _json_line if json_lines else _line,
         ],
     )

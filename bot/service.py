@@ -1,7 +1,7 @@
 """The handoff service: what the API may do with a handoff, for a customer and for staff, over the one path of all ends.
 
 `end_by_user` and `complete` differ in who asks and what they may see, in nothing else. A handoff that is not the
-asker's is no handoff: it costs the same look at the record and gets the same answer.
+asker's is no handoff: it costs as many looks at the record and gets the same answer.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from bot.model import (
     Watched,
 )
 from bot.ports import Clock, Ledger, Questions
+from bot.sessions import Session
 from bot.tokens import AgentClaims, CustomerClaims
 from bot.transfer import Outcome as Given
 from bot.transfer import TransferResult, Transfers
@@ -59,12 +60,14 @@ class HandoffService:
 
     async def end_by_user(self, claims: CustomerClaims, handoff_id: int) -> Handoff:
         """As `complete`, of their own handoff."""
-        customer = Operator(OperatorType.USER, claims.external_userid)
-        async with self._audit.attempt(Door.API, customer, "end-by-user", handoff_id=handoff_id) as attempt:
-            handoff = await self._ledger.handoff(handoff_id)
+        operator = Operator(OperatorType.USER, claims.external_userid)
+        async with self._audit.attempt(Door.API, operator, "end-by-user", handoff_id=handoff_id) as attempt:
+            session = await self._ledger.session(SessionKey(claims.open_kfid, claims.external_userid))
+            is_open = session.handoff is not None and session.handoff.id == handoff_id
+            handoff = session.handoff if is_open else await self._ledger.handoff(handoff_id)
             if handoff is None or not _is_theirs(claims, handoff):
                 raise NotFound(self._say("api.not_found"))
-            return await self._end(attempt, handoff, customer)
+            return await self._end(attempt, handoff, operator, session=session if is_open else None)
 
     async def current(self, claims: CustomerClaims) -> Handoff | None:
         """The customer's open handoff."""
@@ -145,11 +148,21 @@ class HandoffService:
 
     # -- one end, which is entered in the audit log with its intention
 
-    async def _end(self, attempt: Attempt, handoff: Handoff, operator: Operator, reason: str = "") -> Handoff:
+    async def _end(
+        self,
+        attempt: Attempt,
+        handoff: Handoff,
+        operator: Operator,
+        reason: str = "",
+        session: Session | None = None,
+    ) -> Handoff:
+        """`session`: as it was loaded with the handoff."""
         if not handoff.status.is_open:
             await attempt.over(handoff)
             return self._ended(handoff, operator)
-        result = await self._handoffs.end(handoff.key, operator, Via.API, reason, handoff_id=handoff.id)
+        result = await self._handoffs.end(
+            handoff.key, operator, Via.API, reason, handoff_id=handoff.id, session=session
+        )
         if result.outcome is Outcome.ENDED and result.handoff is not None:
             self._on_end()
             return result.handoff

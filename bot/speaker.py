@@ -165,25 +165,30 @@ class Speaker:
                     break
 
     async def _close_in(self, chat_id: str, ended: list[Watched]) -> None:
+        unsaid = list(ended)
+        try:
+            await self._say_ends(chat_id, unsaid)
+        except asyncio.CancelledError:  # nothing else would bring them back in another life
+            await self._reopen(unsaid)
+            raise
+
+    async def _say_ends(self, chat_id: str, unsaid: list[Watched]) -> None:
+        """Takes out of `unsaid` what has been said."""
         now = self._clock.now()
         if await self._attention.muted_until(chat_id):
             return
-        subjects = await self._subjects.of(ended)
+        subjects = await self._subjects.of(unsaid)
         texts = (
             [cards.closing_lines(self._say, subjects, now)]
             if len(subjects) > FOLD
             else [cards.closing_line(self._say, each, now) for each in subjects]
         )
-        for number, text in enumerate(texts):
-            left = ended if len(texts) == 1 else ended[number:]
-            try:
-                said = await self._text(chat_id, text)
-            except asyncio.CancelledError:  # nothing else would bring it back in another life
-                await self._reopen(left)
-                raise
-            if not said:
-                await self._reopen(left)
+        told = len(unsaid) if len(texts) == 1 else 1  # by each text
+        for text in texts:
+            if not await self._text(chat_id, text):
+                await self._reopen(unsaid)
                 return
+            del unsaid[:told]
 
     async def _reopen(self, ended: list[Watched]) -> None:
         now = self._clock.now()

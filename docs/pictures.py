@@ -1,5 +1,6 @@
-"""Take the pictures of the demo page anew, in Chinese and in English: a story played by hand (demo.png), and the rush
-hour of `demo --script` (afternoon.png)."""
+"""Take the pictures of the pages anew, in Chinese and in English: a story played by hand on the demo page (demo.png),
+the rush hour of `demo --script` there (afternoon.png) and in the agents' console (console.png), an alert's card
+(alert.png), the customer's page on a phone (customer.png)."""
 
 from __future__ import annotations
 
@@ -46,8 +47,8 @@ STORIES: dict[str, dict[str, str]] = {
 
 
 @contextmanager
-def demo(story: dict[str, str], *words: str) -> Iterator[str]:
-    """The demo in a process of its own; the address of its page."""
+def demo(story: dict[str, str], *words: str) -> Iterator[tuple[str, str]]:
+    """The demo in a process of its own; the addresses of its page and of the console."""
     variables = {name: value for name, value in story.items() if name.startswith("KFBOT_")}
     process = subprocess.Popen(  # noqa: S603  our own program
         [sys.executable, str(ROOT / "bot.py"), "demo", "--port", "0", *words],
@@ -58,29 +59,38 @@ def demo(story: dict[str, str], *words: str) -> Iterator[str]:
     )
     try:
         assert process.stdout is not None
-        yield next(found[1] for line in process.stdout if (found := re.search(r"kfbot demo: (http://\S+)", line)))
+        told = re.compile(r"kfbot demo: (http://\S+) +console: (http://\S+)")
+        addresses = next(filter(None, map(told.search, process.stdout)))
+        yield addresses[1], addresses[2]
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
 
 
-def play(page: Page, story: dict[str, str]) -> None:
-    def say(pane: str, text: str) -> None:
-        page.get_by_test_id(f"{pane}-input").fill(text)
-        page.get_by_test_id(f"{pane}-send").click()
-        page.wait_for_timeout(1500)  # the bot follows, so that every step is on record before the next
+def say(page: Page, pane: str, text: str) -> None:
+    page.get_by_test_id(f"{pane}-input").fill(text)
+    page.get_by_test_id(f"{pane}-send").click()
+    page.wait_for_timeout(1500)  # the bot follows, so that every step is on record before the next
 
+
+def begin(page: Page, story: dict[str, str]) -> None:
+    """Somebody new has written, and a servicer has the session."""
     expect(page.get_by_test_id("bot-connected")).to_have_attribute("data-connected", "true")
+    page.wait_for_timeout(2000)  # what was there at the start gets no greeting
     page.get_by_test_id("customer-new").click()
     page.get_by_test_id("customer-new-name").fill(story["name"])
     page.get_by_test_id("customer-new-create").click()
-    say("customer", story["asks"])
+    say(page, "customer", story["asks"])
     page.get_by_test_id("session-row").filter(has_text=story["name"]).click()
     page.get_by_test_id("servicer-take").click()
-    say("servicer", story["answers"])
-    say("customer", story["thanks"])
-    say("group", "@kfbot /status")
-    say("group", f"@kfbot /end #2 {story['reason']}")
+
+
+def play(page: Page, story: dict[str, str]) -> None:
+    begin(page, story)
+    say(page, "servicer", story["answers"])
+    say(page, "customer", story["thanks"])
+    say(page, "group", "@kfbot /status")
+    say(page, "group", f"@kfbot /end #2 {story['reason']}")
     expect(page.get_by_test_id("group-message").filter(has_text="✅")).to_be_visible()
     page.locator("h1").click()
     page.wait_for_timeout(1500)
@@ -95,39 +105,61 @@ def wait_for_rush_hour(page: Page, _: dict[str, str]) -> None:
     page.wait_for_timeout(800)
 
 
+@contextmanager
+def shown(browser: Browser, story: dict[str, str], width: int = 1440, height: int = 900) -> Iterator[Page]:
+    context = browser.new_context(
+        locale=story["locale"],
+        viewport={"width": width, "height": height},
+        device_scale_factor=2,
+        color_scheme="light",
+        timezone_id=ZONE,
+    )
+    yield context.new_page()
+    context.close()
+
+
 def take_card(browser: Browser, name: str, story: dict[str, str]) -> None:
     """The alert of the first minute, as a phone shows it."""
-    with demo(story) as address:
-        context = browser.new_context(
-            locale=story["locale"],
-            viewport={"width": 1440, "height": 900},
-            device_scale_factor=2,
-            color_scheme="light",
-            timezone_id=ZONE,
-        )
-        page = context.new_page()
+    with demo(story) as (address, _), shown(browser, story) as page:
         page.goto(address)
         alert = page.get_by_test_id("group-message").filter(has=page.locator('[data-key^="end:"]')).first
         expect(alert).to_be_visible(timeout=30_000)
         page.wait_for_timeout(800)
         alert.screenshot(path=ROOT / "docs" / name)
-        context.close()
+
+
+def take_console(browser: Browser, name: str, story: dict[str, str]) -> None:
+    """In the rush hour, by an agent who has come in through WeCom's login."""
+    with demo(story, "--script") as (address, console), shown(browser, story) as page:
+        page.goto(address)
+        wait_for_rush_hour(page, story)
+        page.goto(console)
+        page.get_by_test_id("login").click()
+        page.get_by_role("link", name="李娜", exact=True).click()
+        expect(page.get_by_test_id("handoff-row").nth(7)).to_be_visible(timeout=30_000)
+        page.wait_for_timeout(2500)  # the charts come after the rows
+        page.screenshot(path=ROOT / "docs" / name)
+
+
+def take_customer(browser: Browser, name: str, story: dict[str, str]) -> None:
+    """The page behind the link of the greeting."""
+    with demo(story) as (address, _), shown(browser, story) as page, shown(browser, story, 390, 620) as phone:
+        page.goto(address)
+        begin(page, story)
+        link = page.locator("#pane-customer a.address")
+        expect(link).to_be_visible(timeout=30_000)
+        say(page, "servicer", story["answers"])
+        phone.goto(str(link.get_attribute("href")))
+        expect(phone.get_by_test_id("end")).to_be_visible()
+        phone.wait_for_timeout(800)
+        phone.screenshot(path=ROOT / "docs" / name)
 
 
 def take(browser: Browser, name: str, story: dict[str, str], play: Play, *words: str) -> None:
-    with demo(story, *words) as address:
-        context = browser.new_context(
-            locale=story["locale"],
-            viewport={"width": 1440, "height": 900},
-            device_scale_factor=2,
-            color_scheme="light",
-            timezone_id=ZONE,
-        )
-        page = context.new_page()
+    with demo(story, *words) as (address, _), shown(browser, story) as page:
         page.goto(address)
         play(page, story)
         page.screenshot(path=ROOT / "docs" / name)
-        context.close()
 
 
 def main() -> None:
@@ -138,8 +170,11 @@ def main() -> None:
             take(browser, name, story, play)
         for name, story in zip(("alert.png", "alert.en.png"), STORIES.values(), strict=True):
             take_card(browser, name, story)
+        for name, story in zip(("customer.png", "customer.en.png"), STORIES.values(), strict=True):
+            take_customer(browser, name, story)
         for name, story in AFTERNOONS.items():
             take(browser, name, story, wait_for_rush_hour, "--script")
+            take_console(browser, name.replace("afternoon", "console"), story)
         browser.close()
 
 

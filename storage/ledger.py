@@ -9,7 +9,7 @@ from typing import TypeVar
 from bot.audit import intended
 from bot.model import Handoff, HandoffStatus, Operator, Scope, ServiceState, SessionKey
 from bot.ports import CodeMessage, PendingEnding
-from bot.sessions import Ending, Session
+from bot.sessions import Ending, EventDraft, Session
 from storage import rows, unit
 from storage.audit import append
 from storage.database import Database
@@ -201,25 +201,16 @@ class Ledger(Questions):
         return await self._db.write(work, durable=True)
 
     async def settle_code(
-        self,
-        handoff: Handoff,
-        given_in: ServiceState,
-        state: str,
-        errcode: int,
-        error: str,
-        decide: Callable[[Session], None],
-        now: float,
+        self, handoff: Handoff, given_in: ServiceState, state: str, errcode: int, error: str, event: EventDraft
     ) -> None:
-        """`state`: sent, failed, expired, unknown or skipped. Logged through `decide`."""
+        """`state`: sent, failed, expired, unknown or skipped. `event`: what the handoff's log says of it."""
 
         def work(db: sqlite3.Connection) -> None:
             db.execute(
                 "UPDATE codes SET state=?, errcode=?, error=? WHERE handoff_id=? AND service_state=?",
                 (state, errcode, error, handoff.id, given_in),
             )
-            session = unit.load_one(db, handoff.key, self._tenant)
-            decide(session)
-            unit.save(db, [session], now, self._keeping)
+            unit.append_events(db, [event])
 
         await self._db.write(work)
 

@@ -16,15 +16,19 @@ from storage.migrations import OPEN, OVER
 from storage.rows import EVENT_COLUMNS, HANDOFF_COLUMNS
 
 _ACCEPTED = "coalesce(accepted_at, requested_at)"
+_ALIVE = f"max(active_at, {_ACCEPTED})"
 # As `bot.rules.clock` has it.
 _BEGAN = {
-    Rule.HUMAN_IDLE: f"max(active_at, {_ACCEPTED})",
+    Rule.HUMAN_IDLE: _ALIVE,
     Rule.HUMAN_OPEN: _ACCEPTED,
     Rule.CUSTOMER_WAITING: f"iif({_ACCEPTED} > requested_at, max(waiting_since, {_ACCEPTED}), waiting_since)",
 }
 HANDOFFS = f"SELECT {HANDOFF_COLUMNS} FROM handoffs"
 _HANDOFFS, _SESSIONS = "handoffs WHERE id > 0", "sessions WHERE TRUE"  # as the index `handoffs_account` wants it
 LAST_ID = (1 << 63) - 1
+# Numbers alone, for which `handoffs_counts` has all that is asked; the rows of those that are on the page come after.
+_OPEN_PAGE = f"""WHERE id IN (SELECT id FROM handoffs
+    WHERE {{}} AND {_ALIVE} >= ? AND {{}} AND +id < ? ORDER BY +id DESC LIMIT ?) ORDER BY id DESC"""
 # Conditions in the words of the partial indexes.
 _PAGES = {"": "id > 0", "OPEN": f"status IN {OPEN}"} | {
     each.value: f"status IN {OPEN if each.is_open else OVER} AND status = '{each}'" for each in HandoffStatus
@@ -100,17 +104,22 @@ class Questions:
         where = "WHERE external_userid=? AND open_kfid=? ORDER BY id DESC LIMIT ?"
         return await self._handoffs(where, (key.external_userid, key.open_kfid, limit))
 
-    async def page(self, kind: str, open_kfid: str, before: int | None, limit: int) -> list[Handoff]:
+    async def page(
+        self, kind: str, open_kfid: str, before: int | None, limit: int, active_since: float | None = None
+    ) -> list[Handoff]:
         """Newest first, those before the one with that id. `kind`: a status, OPEN for the three that are, or empty for
-        all; `open_kfid` empty: of all accounts."""
+        all; `open_kfid` empty: of all accounts. `active_since`: only open ones that began, were accepted, or had a
+        message since; reads all that is open, in the smallest index."""
         if open_kfid and open_kfid not in self._scope:
             return []
         scope = Scope(frozenset({open_kfid}), others=False) if open_kfid else self._scope
-        where, values = _PAGES[kind], (LAST_ID if before is None else before, limit)
+        where = _PAGES[kind if active_since is None else kind or "OPEN"]
+        values = (LAST_ID if before is None else before, limit)
         if OPEN in where:
             condition, named = _filter(scope)
-            rest = f"WHERE {where} AND {condition} AND +id < ? ORDER BY +id DESC LIMIT ?"
-            return await self._handoffs(rest, (*named, *values))
+            return await self._handoffs(_OPEN_PAGE.format(where, condition), (active_since or 0.0, *named, *values))
+        if active_since is not None:
+            return []
         if scope == EVERYTHING and not kind:
             return await self._handoffs(f"WHERE {where} AND id < ? ORDER BY id DESC LIMIT ?", values)
         one = f"{HANDOFFS} WHERE {where} AND open_kfid=? AND id < ? ORDER BY id DESC LIMIT ?"

@@ -21,6 +21,7 @@ SESSION_WIDTH = len(SESSION_COLUMNS.split(","))
 ENDING_COLUMNS = "id, handoff_id, operator_type, operator_id, via, reason, requested_at, attempts, overtaken"
 EVENT_COLUMNS = "id, handoff_id, type, operator_type, operator_id, at, event_data"
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _STATUS = {status.value: status for status in HandoffStatus}
 _ENDED_BY: dict[str | None, OperatorType | None] = {None: None, **{kind.value: kind for kind in OperatorType}}
 _STATE: dict[int | None, ServiceState | None] = {None: None, **{state.value: state for state in ServiceState}}
@@ -91,7 +92,7 @@ def event(row: tuple[Any, ...]) -> HandoffEvent:
 
 
 def dump(data: Any) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(data)
 
 
 def prefixed(prefix: str, columns: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 from bot.model import EventType, Handoff, OperatorType, ServiceState, SessionKey
 from bot.sessions import UNSAVED, ClosingDraft, EventDraft, GreetingDraft, Session
@@ -33,12 +34,13 @@ class Keeping:
     tell_ends: bool = False
 
 
-_LOAD = f"""SELECT
-        {prefixed("s", SESSION_COLUMNS)}, {prefixed("h", HANDOFF_COLUMNS)}, {prefixed("e", ENDING_COLUMNS)}
-    FROM json_each(?) AS k
-    CROSS JOIN sessions s ON s.open_kfid = ? AND s.external_userid = k.value
-    LEFT JOIN handoffs h ON h.id = s.handoff_id
+_WHOLE = f"""SELECT
+    {prefixed("s", SESSION_COLUMNS)}, {prefixed("h", HANDOFF_COLUMNS)}, {prefixed("e", ENDING_COLUMNS)}"""
+_OPEN = """LEFT JOIN handoffs h ON h.id = s.handoff_id
     LEFT JOIN endings e ON e.handoff_id = s.handoff_id AND e.state = 'pending'"""
+_LOAD = f"""{_WHOLE} FROM json_each(?) AS k
+    CROSS JOIN sessions s ON s.open_kfid = ? AND s.external_userid = k.value {_OPEN}"""
+_LOAD_ONE = f"{_WHOLE} FROM sessions s {_OPEN} WHERE s.open_kfid = ? AND s.external_userid = ?"
 
 _SAVE_SESSION = """INSERT INTO sessions (open_kfid, external_userid, state, state_at, servicer_userid, last_handoff_id,
         ended_at, last_customer_at, last_servicer_at, check_at, version, end_asked_at, chat_mode, handoff_id)
@@ -54,7 +56,8 @@ _INSERT_HANDOFF = f"INSERT INTO handoffs ({', '.join(_COLUMNS)}) VALUES ({', '.j
 # Columns that no index or one index knows: news that only moves the clocks leaves five other indexes alone.
 _UPDATE_CLOCKS = "UPDATE handoffs SET waiting_since=?, active_at=?, last_text=? WHERE id=?"
 _UPDATE_WATCH = "UPDATE handoffs SET watch_at=? WHERE id=?"
-_UPDATE_HANDOFF = f"UPDATE handoffs SET {', '.join(f'{column}=?' for column in _COLUMNS)} WHERE id=?"
+_FIXED = 3  # whose it is never changes: two indexes less to touch
+_UPDATE_HANDOFF = f"UPDATE handoffs SET {', '.join(f'{column}=?' for column in _COLUMNS[_FIXED:])} WHERE id=?"
 _RATE = f"""INSERT INTO handoff_events (handoff_id, type, operator_type, operator_id, at, event_data)
     SELECT id, '{EventType.RATED}', '{OperatorType.USER}', external_userid, ?, ? FROM handoffs h
     WHERE id=? AND open_kfid=? AND external_userid=? AND completed_at IS NOT NULL AND NOT EXISTS
@@ -84,19 +87,28 @@ def load_all(db: sqlite3.Connection, keys: Iterable[SessionKey], tenant_id: str)
 
 
 def load_one(db: sqlite3.Connection, key: SessionKey, tenant_id: str) -> Session:
-    return load(db, key.open_kfid, [key.external_userid], tenant_id)[key.external_userid]
+    row = db.execute(_LOAD_ONE, (key.open_kfid, key.external_userid)).fetchone()
+    if row is None:
+        return Session(key.open_kfid, key.external_userid, tenant_id=tenant_id)
+    return rows.session(row, tenant_id)
 
 
 def save(db: sqlite3.Connection, sessions: Iterable[Session], now: float, keeping: Keeping) -> None:
     """Write back sessions with their handoffs, log rows and codes; ids of new handoffs are filled in."""
     sessions = list(sessions)
     _save_handoffs(db, sessions, keeping)
-    db.executemany(_SAVE_SESSION, [rows.session_values(session) for session in sessions])
+    _many(db, _SAVE_SESSION, [rows.session_values(session) for session in sessions])
     overtaken = [(each.ending.id,) for each in sessions if each.ending is not None and each.ending.overtaken]
-    db.executemany("UPDATE endings SET overtaken=1 WHERE id=?", overtaken)
-    _append_events(db, [draft for session in sessions for draft in session.drafts])
+    _many(db, "UPDATE endings SET overtaken=1 WHERE id=?", overtaken)
+    append_events(db, [draft for session in sessions for draft in session.drafts])
     _add_codes(db, sessions, now)
     _add_ratings(db, sessions)
+
+
+def _many(db: sqlite3.Connection, sql: str, values: Sequence[tuple[Any, ...]]) -> None:
+    """Mostly there is nothing to write, and asking SQLite for nothing costs as much as asking for something."""
+    if values:
+        db.executemany(sql, values)
 
 
 def _save_handoffs(db: sqlite3.Connection, sessions: list[Session], keeping: Keeping) -> None:
@@ -104,10 +116,10 @@ def _save_handoffs(db: sqlite3.Connection, sessions: list[Session], keeping: Kee
     changed = [(session, handoff) for session in sessions for handoff in session.handoffs]
     sooner = [handoff for _, handoff in changed if _watch(handoff, keeping)]
     known = [(handoff, id(handoff) in session.moved) for session, handoff in changed if handoff.id]
-    db.executemany(_UPDATE_HANDOFF, [(*rows.handoff_values(handoff), handoff.id) for handoff, moved in known if moved])
+    _many(db, _UPDATE_HANDOFF, [(*rows.handoff_values(each)[_FIXED:], each.id) for each, moved in known if moved])
     clocks = [(each.waiting_since, each.active_at, each.last_text, each.id) for each, moved in known if not moved]
-    db.executemany(_UPDATE_CLOCKS, clocks)
-    db.executemany(_UPDATE_WATCH, [(each.watch_at, each.id) for each in sooner if each.id])
+    _many(db, _UPDATE_CLOCKS, clocks)
+    _many(db, _UPDATE_WATCH, [(each.watch_at, each.id) for each in sooner if each.id])
     _end_alerts(db, [each.id for each, moved in known if moved and each.completed_at is not None])
     for session in sessions:
         _insert_new(db, session)
@@ -132,12 +144,13 @@ def _watch(handoff: Handoff, keeping: Keeping) -> bool:
 
 def _end_alerts(db: sqlite3.Connection, ended: list[int]) -> None:
     """What the group was told of is due for its last word."""
-    db.executemany("UPDATE alerts SET next_at=0 WHERE handoff_id=? AND state != 'closed'", [(each,) for each in ended])
+    _many(db, "UPDATE alerts SET next_at=0 WHERE handoff_id=? AND state != 'closed'", [(each,) for each in ended])
 
 
 def _tell_ends(db: sqlite3.Connection, moved: list[Handoff]) -> None:
     """As if the group had been told of what a customer has ended: that is how it hears of ends."""
-    db.executemany(
+    _many(
+        db,
         """INSERT OR IGNORE INTO alerts (handoff_id, rule, state, raised_at, sends, sent_at, next_at, told)
             VALUES (?, 'ended', 'cleared', ?, 0, 0, 0, 1)""",
         [(each.id, each.completed_at) for each in moved if each.ended_by is OperatorType.USER],
@@ -158,8 +171,9 @@ def _insert_new(db: sqlite3.Connection, session: Session) -> None:
         session.last_handoff_id = ended
 
 
-def _append_events(db: sqlite3.Connection, drafts: list[EventDraft]) -> None:
-    db.executemany(
+def append_events(db: sqlite3.Connection, drafts: list[EventDraft]) -> None:
+    _many(
+        db,
         """INSERT INTO handoff_events (handoff_id, type, operator_type, operator_id, at, event_data)
             VALUES (?,?,?,?,?,?)""",
         [
@@ -182,7 +196,8 @@ def _add_codes(db: sqlite3.Connection, sessions: list[Session], now: float) -> N
     for session in sessions:
         codes += [(each.handoff, ServiceState.ENDED, each) for each in session.closings]
         codes += [(each.handoff, each.state, each) for each in session.greetings]
-    db.executemany(
+    _many(
+        db,
         """INSERT OR IGNORE INTO codes
                 (handoff_id, service_state, code, state, msgid, expires_at, created_at, attempts)
             VALUES (?, ?, ?, 'pending', ?, ?, ?, 0)""",

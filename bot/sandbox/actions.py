@@ -215,7 +215,7 @@ class Actions:
         await self.callbacks.settled()
         await self.line.settled()
 
-    async def wait_connected(self, timeout: float = 5.0) -> None:
+    async def wait_connected(self, timeout: float = 30.0) -> None:
         await self.changes.until(lambda: self.line.connected, timeout)
 
     @property
@@ -226,7 +226,7 @@ class Actions:
     async def wait_for_group_message(
         self,
         predicate: Callable[[GroupMessage], object] = lambda message: True,
-        timeout: float = 5.0,
+        timeout: float = 30.0,
         after: int = 0,
     ) -> GroupMessage:
         """The latest message of the bot or the robot that satisfies `predicate`, already there or to come."""
@@ -242,11 +242,11 @@ class Actions:
         return next(said, None)
 
     async def wait_for_ledger(
-        self, predicate: Callable[[Entry], object], timeout: float = 5.0, after: int = 0
+        self, predicate: Callable[[Entry], object], timeout: float = 30.0, after: int = 0
     ) -> Entry:
         """The first ledger entry later than number `after` that satisfies `predicate`, there or to come."""
         return await self.changes.until(self.ledger.finder(predicate, after), timeout)
 
-    async def wait_for_state(self, open_kfid: str, external_userid: str, state: int, timeout: float = 5.0) -> Session:
+    async def wait_for_state(self, open_kfid: str, external_userid: str, state: int, timeout: float = 30.0) -> Session:
         session = self.session(open_kfid, external_userid)
         return await self.changes.until(lambda: session if session.state == state else None, timeout)

@@ -21,7 +21,7 @@ class Changes:
             waiter.set()
         self.listener()
 
-    async def until(self, look: Callable[[], T | None], timeout: float = 5.0) -> T:
+    async def until(self, look: Callable[[], T | None], timeout: float = 30.0) -> T:
         """The first truthy thing `look` sees, now or after some change; TimeoutError after `timeout` seconds."""
         changed = asyncio.Event()
         self._waiters.add(changed)

@@ -26,13 +26,16 @@ from bot.wording import Words
 LONGEST_BODY = 64 * 1024  # bytes
 SLOW_BODY = 10.0  # seconds it may take to arrive
 
+_LAST_EVENT = web.RequestKey("last_event", int)
+
 Observe = Callable[[str, int, float], None]
 """(route, status, seconds) of each request."""
 
 
 class Api:
-    """`last_event`: the id up to which live events are told. Each answer has it as `X-Last-Event-Id`, read before the
-    answer was looked up: who then listens `after` it misses nothing. And each is dated by the bot's clock."""
+    """`last_event`: the id up to which live events are told. Each answer to somebody known has it as `X-Last-Event-Id`,
+    read before the answer was looked up: who then listens `after` it misses nothing. And each answer is dated by the
+    bot's clock."""
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Api:
     def app(self) -> web.Application:
         """To be mounted at /api."""
         app = web.Application(middlewares=[self._outermost])
+        app.on_response_prepare.append(self._sign)
         for route in self.routes:
             path = route.path.replace("{id}", "{id:[0-9]{1,15}}")
             app.router.add_route(route.method, path, self._audited(route))
@@ -59,7 +63,7 @@ class Api:
 
     @web.middleware
     async def _outermost(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        began, last_event = time.perf_counter(), self._last_event()
+        began = time.perf_counter()
         try:
             self._doors.anybody(request)
             response = await handler(request)
@@ -67,19 +71,28 @@ class Api:
             raise
         except Exception as error:
             response = told(self._say, error)
-        response.headers["Date"] = formatdate(self._clock.now(), usegmt=True)
-        response.headers["X-Last-Event-Id"] = str(last_event)
         resource = request.match_info.route.resource
         self._observe(resource.canonical if resource else "", response.status, time.perf_counter() - began)
         return response
+
+    async def _sign(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = formatdate(self._clock.now(), usegmt=True)
+        if _LAST_EVENT in request:
+            response.headers["X-Last-Event-Id"] = str(request[_LAST_EVENT])
 
     def _served(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         admit = {"customer": self._doors.customer, "agent": self._doors.agent}.get(route.who, self._stranger)
 
         async def serve(request: web.Request) -> web.StreamResponse:
             claims = admit(request)
+            if route.who:  # it tells how much is going on
+                request[_LAST_EVENT] = self._last_event()
             values = await self._read(route, request)
-            response = as_json({"data": await route.run(claims, values)})
+            answer = await route.run(claims, values)
+            if route.sends:
+                sent: web.StreamResponse = await answer(request)
+                return sent
+            response = as_json({"data": answer})
             if route.then is not None:
                 route.then(response, values)
             return response

@@ -8,19 +8,23 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.errors import BadRequest
+from bot.export import Form, Selection, What, beginning, end
 from bot.live import iso
-from bot.model import Handoff, HandoffStatus
+from bot.model import NOTHING, Handoff, HandoffStatus, Scope, SessionKey
 from bot.parsing import DAY
 from bot.ports import Alerts, Clock, People, SyncStore
 from bot.service import HandoffService
 from bot.tokens import ROLES, AgentClaims, CustomerClaims, Tokens
 from bot.web import fields, views
 from bot.web.doors import AGENT_COOKIE, Doors
+from bot.web.extracts import TYPES, Extracts, Send
 from bot.web.fields import Field, Json
 from bot.web.figures import Figures
 from bot.wording import Words
 
 LAST_ID = 10**15 - 1
+LAST_SECOND = 253_402_300_799  # of the year 9999
 PAGE, LONGEST_PAGE = 50, 1000
 SHORTEST_SNOOZE, LONGEST_SNOOZE = 60, int(30 * DAY)
 LONGEST_REASON, LONGEST_ID, LONGEST_TOKEN = 200, 64, 2048
@@ -28,6 +32,8 @@ KINDS = ("OPEN", *(each.value for each in HandoffStatus))
 
 HANDOFF_ID = fields.whole("handoffRequestId", "body", 1, LAST_ID, "The handoff's id.")
 PATH_ID = fields.whole("id", "path", 0, LAST_ID, "The handoff's id.")  # as many digits as the route takes
+_ACTIVE = """Seconds since the epoch: only open ones that began, were accepted, or had a message then or later. Those
+are WeCom's times, and it may tell late: ask with some overlap. 0: all, ended ones too."""
 _ROLE_NAMES = {role: name for name, role in ROLES.items()}
 
 
@@ -36,7 +42,8 @@ class Route:
     """`who`: customer, agent, or empty for anybody. `run` takes the claims and the values read, and returns the data.
 
     `shows`: the schema of the data. `fails`: statuses beside those that every route of its kind has. `then`: what else
-    an answer to these values does to the browser.
+    an answer to these values does to the browser. `sends`: content types of the file that it answers with; then `run`
+    returns what sends it, and `shows` is the schema of the file.
     """
 
     method: str
@@ -48,6 +55,7 @@ class Route:
     takes: tuple[Field, ...] = ()
     fails: tuple[int, ...] = ()
     then: Callable[[web.Response, Json], None] | None = None
+    sends: tuple[str, ...] = ()
 
     @property
     def has_body(self) -> bool:
@@ -55,7 +63,10 @@ class Route:
 
 
 class Calls:
-    """`account_name`: of a kf account, its id where it has none. `tenant_id`: whose the bot is."""
+    """`account_name`: of a kf account, its id where it has none. `tenant_id`: whose the bot is.
+
+    `last_words`: the customer's, also from before the handoff; empty where they are not known.
+    """
 
     def __init__(
         self,
@@ -66,15 +77,17 @@ class Calls:
         alerts: Alerts,
         accounts: SyncStore,
         figures: Figures,
+        extracts: Extracts,
         clock: Clock,
         say: Words,
         tenant_id: str,
         account_name: Callable[[str], str],
+        last_words: Callable[[SessionKey], str],
     ) -> None:
         self._service, self._doors, self._tokens = service, doors, tokens
         self._people, self._alerts, self._accounts = people, alerts, accounts
-        self._figures, self._clock, self._say = figures, clock, say
-        self._tenant, self._account_name = tenant_id, account_name
+        self._figures, self._extracts, self._clock, self._say = figures, extracts, clock, say
+        self._tenant, self._account_name, self._last_words = tenant_id, account_name, last_words
 
     # -- the customer
 
@@ -105,9 +118,12 @@ class Calls:
 
     async def _page(self, claims: AgentClaims, values: Json) -> Json:
         limit = values["limit"]
-        found = await self._service.page(claims, values["status"], values["kf"], values["cursor"], limit)
+        found = await self._service.page(
+            claims, values["status"], values["kf"], values["cursor"], limit, values["activeSince"] or None
+        )
         more = len(found) == limit
-        return {"items": await self._many(found), "nextCursor": fields.as_cursor(found[-1].id) if more else None}
+        ours = [each for each in found if each.tenant_id == self._tenant]
+        return {"items": await self._many(ours), "nextCursor": fields.as_cursor(found[-1].id) if more else None}
 
     async def _servicers(self, claims: AgentClaims, values: Json) -> list[Json]:
         scope, kf = self._service.scope(claims), values["kf"]
@@ -117,6 +133,17 @@ class Calls:
 
     async def _stats(self, claims: AgentClaims, values: Json) -> Json:
         return await self._figures.of(values["period"], self._service.scope(claims))
+
+    async def _export(self, claims: AgentClaims, values: Json) -> Send:
+        """Of an account that they may not see, as of one that is none, there is nothing."""
+        since, until, kf = values["since"], values["until"], values["kf"]
+        if None not in (since, until) and since >= until:
+            raise BadRequest(self._say("api.no_span"))
+        scope = self._service.scope(claims)
+        if kf:
+            scope = Scope(frozenset({kf}), others=False) if kf in scope else NOTHING
+        selection = Selection(What(values["what"]), since, until, scope, self._tenant)
+        return self._extracts.of(claims.userid, selection, Form(values["form"]), kf)
 
     async def _me(self, claims: AgentClaims, values: Json) -> Json:
         scope = self._service.scope(claims)
@@ -152,7 +179,12 @@ class Calls:
         names = await self._people.nicknames({each.external_userid for each in found})
         open_ = [each.id for each in found if each.status.is_open]
         watched = {each.handoff.id: each for each in await self._alerts.watched(open_)} if open_ else {}
-        return [views.handoff(each, self._account_name(each.open_kfid), names, watched.get(each.id)) for each in found]
+        return [
+            views.handoff(
+                each, self._account_name(each.open_kfid), names, watched.get(each.id), self._last_words(each.key)
+            )
+            for each in found
+        ]
 
     # -- the table
 
@@ -169,6 +201,14 @@ class Calls:
             kf,
             fields.cursor("cursor", "`nextCursor` of the page before."),
             fields.whole("limit", "query", 1, LONGEST_PAGE, "How many on a page.", PAGE),
+            fields.whole("activeSince", "query", 0, LAST_SECOND, _ACTIVE, 0),
+        )
+        export = (
+            fields.choice("what", "query", tuple(What), "Handoffs by when they began, or events.", What.HANDOFFS),
+            fields.choice("form", "query", tuple(Form), "CSV begins with a byte order mark.", Form.CSV),
+            fields.moment("since", beginning, "From this day or time on."),
+            fields.moment("until", end, "To the end of this day, or to before this time."),
+            kf,
         )
         period = fields.choice("period", "query", ("today", "week"), "Days are those of the bot's time zone.", "today")
         token = fields.text("token", "body", LONGEST_TOKEN, "From `python bot.py token`.", required=True)
@@ -193,6 +233,8 @@ class Calls:
                   self._servicers, views.list_of("Servicer"), (kf,)),
             Route("GET", "/agent/stats", "agent", "Numbers of the handoffs that ended in a time.",
                   self._stats, views.ref("Stats"), (period,)),
+            Route("GET", "/agent/export", "agent", "Handoffs or events as a file. Days are those of the bot's zone.",
+                  self._export, {"type": "string"}, export, sends=tuple(TYPES.values())),
             Route("GET", "/agent/me", "agent", "Whose token this is.",
                   self._me, views.ref("Me")),
             Route("POST", "/agent/session", "", "Exchange an agent token for this browser's cookie.",

@@ -24,7 +24,7 @@ WHO = web.RequestKey("who", Operator)
 
 ADDRESS = (100.0, 400.0)  # requests a second and at once: a shop's customers may share one address
 CALLER = (10.0, 60.0)  # of one customer or one member
-WRONG = 20.0  # requests that one with a wrong token counts for
+WRONG = 20.0  # requests that one with a wrong token or code counts for
 
 Claims = TypeVar("Claims")
 
@@ -69,13 +69,17 @@ class Doors:
         response.del_cookie(cookie, path="/", httponly=True, samesite="Lax", secure=self.secure)
 
     def opened(self, request: web.Request, token: str, open_: Callable[[str], Claims]) -> Claims:
-        """What it claims. Raises Unauthenticated, and whoever tries many is soon not heard."""
+        """What it claims. Raises Unauthenticated."""
         try:
             return open_(token)
         except Unauthenticated:
             if token:
-                self._addresses.charge(address_of(request.remote, request.headers), WRONG)
+                self.wrong(request)
             raise
+
+    def wrong(self, request: web.Request) -> None:
+        """Whoever tries many is soon not heard."""
+        self._addresses.charge(address_of(request.remote, request.headers), WRONG)
 
     def _known(self, request: web.Request, cookie: str, open_: Callable[[str], Claims]) -> Claims:
         said = request.headers.get("Authorization")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any
 
 from bot.errors import BadRequest
@@ -70,6 +71,21 @@ def choice(name: str, where: str, words: Sequence[str], about: str, otherwise: s
         return str(value)
 
     return Field(name, where, schema, read, False, otherwise)
+
+
+def moment(name: str, meant: Callable[[str, tzinfo | None], float], about: str) -> Field:
+    """A day, which begins and ends where the bot is, or a time as RFC 3339 has it; empty: none. `meant` says which
+    second of a day, and raises ValueError for what is neither."""
+    forms: list[Json] = [{"format": "date"}, {"format": "date-time"}, {"maxLength": 0}]
+    schema: Json = {"type": "string", "anyOf": forms, "description": about}
+
+    def read(say: Words, name: str, value: Any) -> float | None:
+        try:
+            return meant(value, say.zone) if value else None
+        except ValueError:
+            raise BadRequest(say("api.moment", name=name)) from None
+
+    return Field(name, "query", schema, read, False)
 
 
 def cursor(name: str, about: str) -> Field:

@@ -36,7 +36,7 @@ _SPREAD: Json = {"oneOf": [{"type": "null"}, _closed(median={"type": "number"}, 
 _NUMBERS = {
     "since": _TIME, "until": _TIME, "handled": _COUNT, "cancelled": _COUNT,
     "endedBy": _closed(**{each.value: _COUNT for each in OperatorType}),
-    "waitSeconds": _SPREAD, "lengthSeconds": _SPREAD,
+    "waitSeconds": _SPREAD, "lengthSeconds": _SPREAD, "ratings": _closed(**dict.fromkeys(SCORES, _COUNT)),
 }  # fmt: skip
 SCHEMA: Json = _closed(
     **_NUMBERS,
@@ -45,7 +45,6 @@ SCHEMA: Json = _closed(
     ways=_list(endedBy=_WHO, via=_TEXT, count=_COUNT),
     servicers=_list(userId=_TEXT, handled=_COUNT, open=_COUNT),
     days=_list(date={"type": "string", "format": "date"}, handled=_COUNT),
-    ratings=_closed(**dict.fromkeys(SCORES, _COUNT)),
     longest={"oneOf": [{"type": "null"}, _closed(
         handoffRequestId={"type": "integer"}, userId=_TEXT, seconds={"type": "number"},
     )]},
@@ -61,38 +60,38 @@ class Figures:
         """`kind`: today or week, each beside the stretch before it until the same time."""
         now, zone = self._clock.now(), self._say.zone
         stretch = period.week(now, zone) if kind == Kind.WEEK else period.today(now, zone)
-        numbers = await self._numbers.ended(
-            scope, stretch.since, stretch.until, partial(stats.add_up, days=stretch.days)
-        )
-        before = await self._numbers.ended(scope, stretch.compared_since, stretch.compared_until, stats.add_up)
-        ratings = await self._numbers.ratings(scope, stretch.since, stretch.until)
+        since, until = stretch.since, stretch.until
+        numbers = await self._numbers.ended(scope, since, until, partial(stats.add_up, days=stretch.days))
         open_now = stats.open_now(await self._numbers.open_now(scope))
         days = [period.local_day(day, zone).isoformat() for day in stretch.days]
         return {
-            **_shown(numbers, stretch.since, stretch.until),
+            **await self._shown(scope, numbers, since, until),
             "period": stretch.kind.value,
-            "before": _shown(before, stretch.compared_since, stretch.compared_until),
+            "before": await self._before(scope, stretch.compared_since, stretch.compared_until),
             "ways": [
                 {"endedBy": by.value, "via": via, "count": count} for (by, via), count in sorted(numbers.ways.items())
             ],
             "servicers": _servicers(numbers, open_now),
             "days": [{"date": day, "handled": handled} for day, handled in zip(days, numbers.per_day, strict=True)],
-            "ratings": {score: ratings.get(score, 0) for score in SCORES},
             "longest": _longest(numbers),
             "open": {"queued": open_now.queued, "human": open_now.human, "waiting": open_now.waiting},
         }
 
+    async def _before(self, scope: Scope, since: float, until: float) -> Json:
+        return await self._shown(scope, await self._numbers.ended(scope, since, until, stats.add_up), since, until)
 
-def _shown(numbers: Numbers, since: float, until: float) -> Json:
-    return {
-        "since": iso(since),
-        "until": iso(until),
-        "handled": numbers.handled,
-        "cancelled": numbers.cancelled,
-        "endedBy": {who.value: numbers.ended_by(who) for who in OperatorType},
-        "waitSeconds": _spread(numbers.wait),
-        "lengthSeconds": _spread(numbers.length),
-    }
+    async def _shown(self, scope: Scope, numbers: Numbers, since: float, until: float) -> Json:
+        ratings = await self._numbers.ratings(scope, since, until)
+        return {
+            "since": iso(since),
+            "until": iso(until),
+            "handled": numbers.handled,
+            "cancelled": numbers.cancelled,
+            "endedBy": {who.value: numbers.ended_by(who) for who in OperatorType},
+            "waitSeconds": _spread(numbers.wait),
+            "lengthSeconds": _spread(numbers.length),
+            "ratings": {score: ratings.get(score, 0) for score in SCORES},
+        }
 
 
 def _spread(spread: Spread | None) -> Json | None:

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-TEXT, CLOSE = 0x81, 0x88  # with the bit that says the message ends here
+TEXT, CLOSE, ECHO = 0x81, 0x88, 0x8A  # with the bit that says the message ends here
 MOST_IDS = 1 << 63
 
 
@@ -23,6 +23,7 @@ class Code(IntEnum):
     BAD_FRAME = 4400
     UNAUTHENTICATED = 4401
     TOO_SLOW = 4408
+    TOO_MANY = 4429
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ def close_frame(code: Code, reason: str) -> bytes:
     """`reason`: at most 123 bytes."""
     payload = struct.pack("!H", code) + reason.encode()
     return struct.pack("!BB", CLOSE, len(payload)) + payload
+
+
+def pong_frame(said: bytes) -> bytes:
+    """The answer to a ping of the protocol, whose payload has at most 125 bytes."""
+    return struct.pack("!BB", ECHO, len(said)) + said
 
 
 def ready(last_event_id: int) -> bytes:

@@ -17,7 +17,7 @@ from aiohttp import web
 from bot.audit import Door
 from bot.audited import Audit, staff
 from bot.dispatch import Access
-from bot.errors import KfbotError, TooManyRequests, Unauthenticated, WeComError
+from bot.errors import KfbotError, TooManyRequests, Unauthenticated, WeComError, WeComUnavailable
 from bot.ports import People
 from bot.registry import Role
 from bot.tokens import AGENT_TTL, Tokens
@@ -101,6 +101,8 @@ class Login:
         except (Unauthenticated, TooManyRequests) as refused:
             return self._again(refused)
         except WeComError as failed:
+            if not isinstance(failed, WeComUnavailable):
+                self._doors.wrong(request)
             return _told(502, f"{self._say.error(failed)}\n{self._say('login.again', url=LOGIN)}")
         return await self._let_in(userid, goal)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bot import __version__
 from bot.web.doors import AGENT_COOKIE, CUSTOMER_COOKIE, OURS
 from bot.web.errors import STATUSES
+from bot.web.extracts import TOTAL
 from bot.web.figures import SCHEMA as STATS
 from bot.web.views import SCHEMAS
 
@@ -115,10 +116,23 @@ def _body(route: Route) -> Json:
 
 
 def _success(route: Route) -> Json:
+    if route.sends:
+        return _file(route)
     shown = {
         "type": "object", "properties": {"data": route.shows}, "required": ["data"], "additionalProperties": False,
     }  # fmt: skip
     return {"description": "Done.", "content": {"application/json": {"schema": shown}}}
+
+
+def _file(route: Route) -> Json:
+    return {
+        "description": "The file, as it is made. What breaks in between cuts the connection.",
+        "content": {kind: {"schema": route.shows} for kind in route.sends},
+        "headers": {
+            TOTAL: {"description": "Rows to come.", "required": True, "schema": {"type": "integer", "minimum": 0}},
+            "Content-Disposition": {"required": True, "schema": {"type": "string"}},
+        },
+    }
 
 
 def _failures(route: Route) -> Json:

@@ -7,6 +7,7 @@ API and the live events, for which the cookie speaks that the customer's link, o
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from functools import cache, partial
@@ -98,7 +99,7 @@ class Pages:
         response.headers["Cache-Control"] = "no-store"
         response.enable_compression()
         if retry_after:
-            response.headers["Retry-After"] = str(max(1, int(retry_after)))
+            response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
         return response
 
     async def _asset(self, request: web.Request) -> web.StreamResponse:
@@ -119,10 +120,15 @@ def _filled(page: str, lang: str, **known: Any) -> str:
     """The page's file, with its words and, as attributes of its body, whatever else it has to know."""
     return _template(page).substitute(
         lang="en" if lang == "en" else "zh-CN",
-        title=escape(TEXT[f"{page}.title"][1 if lang == "en" else 0]),
+        title=_escaped(f"{page}.title", lang),
+        noscript=_escaped("page.noscript", lang),
         known="".join(f' data-{name}="{escape(str(value))}"' for name, value in known.items()),
         words=_words(page),
     )
+
+
+def _escaped(key: str, lang: str) -> str:
+    return escape(TEXT[key][1 if lang == "en" else 0])
 
 
 @cache

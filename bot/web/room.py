@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+from multidict import MultiMapping
 
 from bot.addresses import is_public
 
@@ -39,8 +41,9 @@ class Room:
             del self._taken[address]
 
 
-def address_of(remote: str | None, headers: Mapping[str, str]) -> str:
-    """Who asks. A neighbour may be a proxy, and is believed in whose name it asks; a stranger is not.
+def address_of(remote: str | None, headers: MultiMapping[str]) -> str:
+    """Who asks. A neighbour may be a proxy, and is believed in whose name it asks; a stranger is not. Proxies write
+    behind what the client has sent, some into the same header, some into another one.
 
     Who has one IPv6 address has 2**64 of them.
     """
@@ -48,10 +51,12 @@ def address_of(remote: str | None, headers: Mapping[str, str]) -> str:
     if address is None:
         return ""
     if not is_public(str(address)):
-        address = _parsed(headers.get("X-Forwarded-For", "").rpartition(",")[2]) or address
+        forwarded = headers.getall("X-Forwarded-For", [""])
+        address = _parsed(forwarded[-1].rpartition(",")[2]) or address
     return str(address if isinstance(address, IPv4Address) else IPv6Network((address, 64), strict=False))
 
 
+@lru_cache(1000)
 def _parsed(address: str | None) -> IPv4Address | IPv6Address | None:
     try:
         parsed = ip_address((address or "").strip())

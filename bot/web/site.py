@@ -8,7 +8,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from bot.core import Core
-from bot.model import EVERYTHING, Scope
+from bot.model import EVERYTHING, Scope, SessionKey
 from bot.service import HandoffService
 from bot.tokens import AgentClaims
 from bot.transfer import Transfers
@@ -32,7 +32,8 @@ def everything(claims: AgentClaims) -> Scope:
 class Site:
     """`account_name`: of a kf account, its id where it has none. `on_end`: called soon after ends made by the API.
 
-    `last_event`: the id up to which live events are told. `scope_of`: the accounts that a member may see.
+    `last_event`: the id up to which live events are told. `scope_of`: the accounts that a member may see. `last_words`:
+    a customer's, also from before the handoff.
 
     `addresses`, `callers`: how often they may ask, where that is not as usual.
     """
@@ -44,6 +45,7 @@ class Site:
         on_end: Callable[[], None],
         last_event: Callable[[], int] = lambda: 0,
         scope_of: Callable[[AgentClaims], Scope] = everything,
+        last_words: Callable[[SessionKey], str] = lambda key: "",
         addresses: Limit | None = None,
         callers: Limit | None = None,
     ) -> None:
@@ -60,7 +62,7 @@ class Site:
         self._extracts = Extracts(core.records, core.clock, core.say.zone)
         calls = Calls(
             self.service, self.doors, core.tokens, core.people, core.alerts, core.sync_store, figures, self._extracts,
-            core.clock, core.say, tenant_id, account_name,
+            core.clock, core.say, tenant_id, account_name, last_words,
         )  # fmt: skip
         self.api = Api(
             calls.table(), self.doors, core.clock, core.say, core.metrics.observe_api, last_event, core.audit

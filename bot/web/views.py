@@ -99,15 +99,18 @@ def customers_handoff(handoff: Handoff, account_name: str) -> Json:
     }
 
 
-def handoff(found: Handoff, account_name: str, names: Mapping[str, str], watched: Watched | None) -> Json:
-    """`names`: nicknames by external_userid. `watched`: None where nobody was asked for its alerts."""
+def handoff(
+    found: Handoff, account_name: str, names: Mapping[str, str], watched: Watched | None, last_words: str = ""
+) -> Json:
+    """`names`: nicknames by external_userid. `watched`: None where nobody was asked for its alerts. `last_words`: what
+    the customer said last, where the record does not have it."""
     return customers_handoff(found, account_name) | {
         "nickname": names.get(found.external_userid, ""),
         "via": found.via,
         "operatorId": found.operator_id,
         "reason": found.reason,
         "waitingSince": _maybe(found.waiting_since if found.status.is_open else None),
-        "lastText": found.last_text if found.status.is_open else None,
+        "lastText": found.last_text or last_words or None if found.status.is_open else None,
         "previousId": found.previous_id,
         "snoozedUntil": _maybe(watched.quiet.snoozed_until or None) if watched else None,
     }

@@ -8,17 +8,21 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+LIMIT = 20.0  # seconds that anything may take on a slow machine
+T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
+PATIENCE = 30_000  # ms; nothing takes as long, except on a machine with too much to do
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
 
 
@@ -34,6 +38,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("REQUIRE_BROWSER"):
             pytest.fail(lacking)
         pytest.skip(lacking)
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield started
@@ -50,15 +55,25 @@ class Demo:
     def act(self, action: str, **body: Any) -> dict[str, Any]:
         """What somebody does, as `bot.sandbox.control` takes it: `customer/message`, `servicer/take`…"""
         request = Request(f"{self.sandbox}sandbox/api/{action}", json.dumps(body).encode())
-        with urlopen(request, timeout=10) as reply:
+        with urlopen(request, timeout=60) as reply:
             answer: dict[str, Any] = json.load(reply)
         assert answer["ok"], answer
         return answer
 
     def state(self) -> dict[str, Any]:
-        with urlopen(f"{self.sandbox}sandbox/api/state", timeout=10) as reply:
+        with urlopen(f"{self.sandbox}sandbox/api/state", timeout=60) as reply:
             state: dict[str, Any] = json.load(reply)
         return state
+
+
+def until(look: Callable[[], T]) -> T:
+    """What it says as soon as it says something."""
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it has not happened")
 
 
 @contextmanager
@@ -74,7 +89,7 @@ def _started(folder: Path, *words: str) -> Iterator[Demo]:
         yield Demo(addresses[1], addresses[2])
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert process.returncode == 0
 
 
@@ -95,6 +110,13 @@ def opened(browser: Browser, address: str, width: int = 1440, height: int = 900,
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Demo]:
     with _started(tmp_path) as demo:
+        yield demo
+
+
+@pytest.fixture(scope="module")
+def shared_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """One for a module, where its tests do not meet: each with a customer of its own, no leap of the clock."""
+    with _started(tmp_path_factory.mktemp("demo")) as demo:
         yield demo
 
 

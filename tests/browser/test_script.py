@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 SOON = 30_000  # ms: the script waits for the page, then the first alert comes within seconds
 ENDS = '[data-testid="card-button"][data-key^="end:"]'

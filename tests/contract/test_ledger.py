@@ -30,6 +30,7 @@ from bot.ports import Ledger as Promise
 from bot.rules import clock
 from bot.sessions import (
     ClosingDraft,
+    EventDraft,
     RatingDraft,
     Session,
     customer_wrote,
@@ -342,11 +343,8 @@ async def test_how_a_closing_message_went_is_kept_and_logged(records: Promise) -
     await begun(records, KEY)
     handoff = await records.change(KEY, end_with("CODE"), NOW)
     await records.take_code(1, ENDED)
-
-    def log(session: Session) -> None:
-        session.log(handoff, EventType.CLOSING, AGENT, NOW, outcome="sent")
-
-    await records.settle_code(handoff, ENDED, "sent", 0, "", log, NOW)
+    event = EventDraft(handoff, EventType.CLOSING, AGENT, NOW, {"outcome": "sent"})
+    await records.settle_code(handoff, ENDED, "sent", 0, "", event)
     assert await records.code_state(1, ENDED) == "sent"
     assert (await records.events(1))[-1].data == {"outcome": "sent"}
 

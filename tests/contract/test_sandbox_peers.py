@@ -51,7 +51,7 @@ async def listening(post: Handler, get: Handler) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(SandboxConfig(retry_after=0.5), seed=True).serve() as sandbox:
+    async with Sandbox(SandboxConfig(retry_after=30.0), seed=True).serve() as sandbox:
         yield sandbox
 
 
@@ -189,7 +189,7 @@ class Ears:
             client.on(name, lambda *args, queue=queue: queue.put_nowait(args[0] if args else None))
 
     async def hear(self, name: str) -> Any:
-        return await asyncio.wait_for(self._queues[name].get(), 5)
+        return await asyncio.wait_for(self._queues[name].get(), 30)
 
 
 class Silent:

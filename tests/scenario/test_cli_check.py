@@ -30,7 +30,7 @@ def shell(stage: Stage, tmp_path: Path) -> Terminal:
 @pytest.fixture
 async def beside(stage: Stage, shell: Terminal) -> AsyncIterator[Terminal]:
     """A bot runs, on the port and the database that the settings name."""
-    bot = await stage.start()
+    bot = await stage.live()
     shell.with_settings(server={"port": bot.port})
     yield shell
 
@@ -339,6 +339,7 @@ async def test_status_tells_what_is_on_record(stage: Stage, beside: Terminal, st
     stage.sandbox.customer_writes(KF, ANN, "在吗")
     stage.sandbox.session_state(KF, BOB, 2)
     stage.sandbox.customer_writes(KF, BOB, "排队中")
+    await stage.settled()
     handoffs = {each.key.external_userid: each for each in [await stage.open_handoff(), await stage.open_handoff(BOB)]}
     if not still_running:
         await stage.stop()

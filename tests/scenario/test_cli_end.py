@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -326,6 +327,15 @@ async def test_a_wrong_secret(stuck: Stage, shell: Terminal) -> None:
 # -- when WeCom does not answer
 
 
+async def timed(stage: Stage, running: Coroutine[Any, Any, Ran]) -> tuple[Ran, float]:
+    """And the seconds from its first question to WeCom: how long a Python takes to start, the machine decides."""
+    calls, task = stage.sandbox.ledger.calls, asyncio.create_task(running)
+    while not (calls.total() or task.done()):  # noqa: ASYNC110  the sandbox tells nobody of a call that only asks
+        await asyncio.sleep(0.01)
+    began = time.monotonic()
+    return await task, time.monotonic() - began
+
+
 async def test_a_lost_answer_is_read_back(stuck: Stage, shell: Terminal) -> None:
     stuck.sandbox.fault("kf/service_state/trans", "reset_after")
     ran = await shell.run("end", ANN)
@@ -337,11 +347,11 @@ async def test_a_lost_answer_is_read_back(stuck: Stage, shell: Terminal) -> None
 
 async def test_a_silent_wecom_costs_less_than_ten_seconds(stuck: Stage, shell: Terminal) -> None:
     stuck.sandbox.fault("*", "delay", seconds=60, times=None)
-    ran = await shell.run("end", ANN, "--json")
+    ran, seconds = await timed(stuck, shell.run("end", ANN, "--json"))
     assert ran.code == 1
     assert (ran.document["ok"], ran.document["errcode"]) == (False, -2)
     assert ran.document["hint"]
-    assert ran.seconds < 10
+    assert seconds < 10
 
 
 async def test_nobody_listens_there(stuck: Stage, shell: Terminal) -> None:
@@ -355,10 +365,10 @@ async def test_nobody_listens_there(stuck: Stage, shell: Terminal) -> None:
 async def test_an_end_of_unknown_outcome_is_settled_by_the_next_bot(stuck: Stage, shell: Terminal) -> None:
     """WeCom is silent from the move on: told in time, kept on record, and looked at again by who comes next."""
     stuck.sandbox.fault("kf/service_state/trans", "delay", seconds=60, times=None)
-    ran = await shell.run("end", ANN, "--json")
+    ran, seconds = await timed(stuck, shell.run("end", ANN, "--json"))
     assert (ran.code, ran.document["before"], ran.document["handoff"]) == (1, 3, 1)
     assert "意图已记录" in ran.document["hint"]
-    assert ran.seconds < 10
+    assert seconds < 10
     stuck.sandbox.clear_faults()
     await stuck.start()
     await stuck.sandbox.wait_for_state(KF, ANN, 4, timeout=30)

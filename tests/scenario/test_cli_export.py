@@ -129,6 +129,7 @@ async def test_beside_a_running_bot(running: Stage, tmp_path: Path) -> None:
     shell = terminal_of(running, tmp_path)
     running.sandbox.customer_writes(KF, ANN, "还有人吗")
     running.sandbox.servicer_takes(KF, ANN, ZHANG)
+    await running.settled()
     opened = await running.open_handoff()
     [row] = rows((await shell.run("export")).out)
     assert (row["id"], row["userId"], row["accountName"]) == (str(opened.id), ANN, "售前咨询")

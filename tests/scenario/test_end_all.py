@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.model import OperatorType, SessionKey
-from tests.scenario.conftest import ANN, BOB, CHAT, KF, KF2, Stage, a_stage
+from tests.scenario.conftest import ANN, BOB, CHAT, KF, KF2, PATIENCE, Stage, a_stage
 
 RULES = ("customer_waiting", "human_idle", "human_open", "queue_waiting")
 TRANS = "kf/service_state/trans"
@@ -20,17 +20,15 @@ HALF_AN_HOUR = 1860.0
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     """Without alerts, which would speak in between."""
     async with a_stage(tmp_path, watch={"rules": dict.fromkeys(RULES, "off")}) as ready:
-        await ready.start()
+        await ready.live()
         yield ready
 
 
 async def with_human(stage: Stage, customer: str = ANN, kf: str = KF, *, answered: bool = True) -> int:
-    stage.sandbox.customer_writes(kf, customer, "在吗")
-    stage.sandbox.servicer_takes(kf, customer, "ZhangSuQuan")
+    number = await stage.with_human(customer, kf)
     if answered:
         stage.sandbox.servicer_writes(kf, customer, "ZhangSuQuan", "您好")
-    number = (await stage.open_handoff(customer, kf)).id
-    await stage.synced()
+        await stage.settled()
     return number
 
 
@@ -63,6 +61,7 @@ async def test_what_is_listed_is_ended_when_its_author_says_so(stage: Stage) -> 
         handoff = await stage.no_handoff(customer)
         assert (handoff.ended_by, handoff.operator_id, handoff.via) == (OperatorType.AGENT, "LiNa", "command")
         assert handoff.reason == "idle>30分钟"
+    await stage.settled()
     assert stage.goodbyes() == [stage.settings.customer.closing.agent] * 2
     assert "已经用过" in await stage.ask(f"/confirm {code[1]}")
     assert len(stage.moves()) == 2
@@ -123,10 +122,10 @@ async def test_what_takes_long_tells_how_far_it_is(stage: Stage, monkeypatch: py
     stage.sandbox.clock_advance(HALF_AN_HOUR)
     code, mark = await planned(stage), stage.sandbox.mark
     monkeypatch.setattr("bot.bulk.TELL_EVERY", 0.05)
-    stage.sandbox.fault(TRANS, "delay", seconds=0.5)
+    stage.sandbox.fault(TRANS, "delay", seconds=2.0)
     stage.sandbox.group_message(CHAT, "LiNa", f"@kfbot /confirm {code}")
-    await stage.sandbox.wait_for_group_message(lambda said: said.text == "⏳ 批量结束：0/1", 10, mark)
-    await stage.sandbox.wait_for_group_message(lambda said: said.text.startswith("✅ 已结束 1"), 10, mark)
+    await stage.sandbox.wait_for_group_message(lambda said: said.text == "⏳ 批量结束：0/1", PATIENCE, mark)
+    await stage.sandbox.wait_for_group_message(lambda said: said.text.startswith("✅ 已结束 1"), PATIENCE, mark)
 
 
 @pytest.mark.parametrize("condition", ["", "idle", "idle>10", "idle>-5m", "idle>1000d", "all", "idle>30m open>1h"])

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from bot.model import EventType, HandoffStatus, OperatorType
-from tests.scenario.conftest import ANN, BOB, KF, KF2, Stage
+from tests.scenario.conftest import ANN, BOB, KF, KF2, PATIENCE, Stage
 
 
 async def _with_human(stage: Stage, customer: str = ANN, kf: str = KF) -> int:
-    stage.sandbox.customer_writes(kf, customer, "在吗")
-    stage.sandbox.servicer_takes(kf, customer, "ZhangSuQuan")
-    return (await stage.open_handoff(customer, kf)).id
+    return await stage.with_human(customer, kf)
 
 
 async def test_a_session_ends_and_the_customer_hears_goodbye(running: Stage) -> None:
@@ -42,12 +40,13 @@ async def test_the_log_of_the_handoff_tells_the_whole_story(running: Stage) -> N
     assert kinds == [
         EventType.REQUESTED,
         EventType.ACCEPTED,
+        EventType.GREETING,
         EventType.PROGRESS,
         EventType.ENDING,
         EventType.COMPLETED,
         EventType.CLOSING,
     ]
-    completed = events[4]
+    completed = events[5]
     assert (completed.data["endedBy"], completed.data["via"]) == ("AGENT", "command")
     assert completed.operator.id == "LiNa"
 
@@ -87,11 +86,12 @@ async def test_two_people_ending_at_once_make_one_end(running: Stage) -> None:
         answers = [each.text for each in said if each.source == "bot"]
         return answers if len(answers) == 2 else []
 
-    answers = await running.sandbox.changes.until(both, 10)
+    answers = await running.sandbox.changes.until(both, PATIENCE)
     assert sorted(answer[0] for answer in answers) == ["ℹ", "✅"]
     assert len(running.moves()) == 1
     events = await running.bot.core.ledger.events(number)
     assert [event.type for event in events].count(EventType.COMPLETED) == 1
+    await running.settled()
     assert len(running.goodbyes()) == 1
 
 
@@ -120,6 +120,7 @@ async def test_the_servicer_was_faster(running: Stage) -> None:
     handoff = await running.no_handoff()
     assert (handoff.ended_by, handoff.via, handoff.operator_id) == (OperatorType.AGENT, "client", "ZhangSuQuan")
     assert "此前已经结束：ZhangSuQuan" in await running.ask("/end wm7l")
+    await running.settled()
     assert running.goodbyes() == [running.settings.customer.closing.agent]
 
 
@@ -161,7 +162,7 @@ async def test_an_end_of_unknown_outcome_is_said_within_ten_seconds_and_converge
     assert answer.startswith("⏳") and "没有应答" in answer
 
     running.sandbox.clear_faults()
-    later = await running.sandbox.wait_for_group_message(lambda said: "✅" in said.text, 15, mark)
+    later = await running.sandbox.wait_for_group_message(lambda said: "✅" in said.text, PATIENCE, mark)
 
     assert f"#{number}" in later.text
     handoff = await running.no_handoff()

@@ -23,6 +23,7 @@ async def test_a_servicer_takes_answers_hands_over_and_ends(running: Stage) -> N
     box.servicer_ends(KF, ANN)
 
     handoff = await running.no_handoff()
+    await running.settled()
     assert handoff.status is HandoffStatus.COMPLETED
     assert (handoff.ended_by, handoff.operator_id) == (OperatorType.AGENT, "LiNa")
     assert running.goodbyes() == [running.settings.customer.closing.agent]
@@ -95,13 +96,14 @@ async def test_sessions_stuck_before_the_first_start_are_listed_and_their_histor
     handoff = await stage.open_handoff()
     assert handoff.servicer_userid == "ZhangSuQuan"
     assert await stage.bot.core.ledger.history(SessionKey(KF, BOB)) == []
+    await stage.settled()
     assert box.ledger.of("send_msg_on_event") == []
     assert "小林" in await stage.ask("/list")
 
 
 async def test_what_happened_while_the_bot_was_down_is_caught_up(stage: Stage) -> None:
     box = stage.sandbox
-    await stage.start()
+    await stage.live()
     box.customer_writes(KF, ANN, "你好")
     box.servicer_takes(KF, ANN, "ZhangSuQuan")
     number = (await stage.open_handoff()).id
@@ -118,7 +120,7 @@ async def test_what_happened_while_the_bot_was_down_is_caught_up(stage: Stage) -
 
 async def test_a_lost_callback_is_made_good_by_the_poll(tmp_path: Path) -> None:
     async with a_stage(tmp_path, kf={"poll": "2s"}) as stage:
-        await stage.start()
+        await stage.live()
         stage.sandbox.fault("callback", "lose", times=None)
         stage.sandbox.customer_writes(KF, ANN, "你好")
         stage.sandbox.servicer_takes(KF, ANN, "ZhangSuQuan")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from pathlib import Path
 
 import pytest
 
+from bot.model import SessionKey, StateReading
 from bot.sandbox import GroupMessage
-from tests.scenario.conftest import ANN, BOB, CHAT, KF, KF2, Stage, a_stage
+from tests.scenario.conftest import ANN, BOB, CHAT, KF, KF2, PATIENCE, Stage, a_stage
 
 
 async def _with_human(stage: Stage, customer: str = ANN, kf: str = KF) -> int:
-    stage.sandbox.customer_writes(kf, customer, "在吗")
-    stage.sandbox.servicer_takes(kf, customer, "ZhangSuQuan")
-    return (await stage.open_handoff(customer, kf)).id
+    return await stage.with_human(customer, kf)
 
 
 def _by_bot(message: GroupMessage) -> bool:
@@ -71,14 +71,22 @@ async def test_two_frames_with_the_same_msgid_are_answered_once(running: Stage) 
     assert len(said) == 2 and len(running.moves()) == 1
 
 
-async def test_a_slow_command_does_not_block_another(running: Stage) -> None:
+async def test_a_slow_command_does_not_block_another(running: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     await _with_human(running)
-    mark = running.sandbox.mark
-    running.sandbox.fault("kf/service_state/get", "delay", seconds=1.5)
+    mark, kf = running.sandbox.mark, running.bot.core.kf
+    asked, go_on, state = asyncio.Event(), asyncio.Event(), kf.state
+
+    async def slow(key: SessionKey) -> StateReading:
+        asked.set()
+        await go_on.wait()
+        return await state(key)
+
+    monkeypatch.setattr(kf, "state", slow)
     running.sandbox.group_message(CHAT, "LiNa", "@kfbot /end wm7l")
-    await running.sandbox.wait_for_ledger(lambda entry: entry["kind"] == "get" or "service_state" in str(entry))
+    await asked.wait()
     assert "ChenJing" in await running.ask("/whoami", userid="ChenJing")
-    ended = await running.sandbox.wait_for_group_message(lambda said: "✅" in said.text, 10, mark)
+    go_on.set()
+    ended = await running.sandbox.wait_for_group_message(lambda said: "✅" in said.text, PATIENCE, mark)
     said = [message for message in running.sandbox.group_messages(CHAT) if message.n > mark and _by_bot(message)]
     assert said[-1].id == ended.id
 
@@ -104,7 +112,7 @@ async def test_an_unpaired_group_is_paired_with_the_code_from_the_log(
 
 async def test_roles_hold_in_group_and_single_chat(tmp_path: Path) -> None:
     async with a_stage(tmp_path, roles={"admins": ["ChenJing"], "agents": ["LiNa"]}) as stage:
-        await stage.start()
+        await stage.live()
         number = await _with_human(stage)
         refused = await stage.ask(f"/end {number}", userid="ZhangSuQuan")
         assert "不能执行 /end" in refused and "`ChenJing` `LiNa`" in refused
@@ -162,7 +170,7 @@ async def test_one_customer_with_two_accounts_is_told_apart_by_number(running: S
 async def test_the_group_may_speak_english(tmp_path: Path) -> None:
     async with a_stage(tmp_path) as stage:
         stage.settings = stage.settings.model_copy(update={"lang": "en"})
-        await stage.start()
+        await stage.live()
         await _with_human(stage)
         assert "What I can do" in await stage.ask("/help")
         assert "Open sessions" in await stage.ask("/list")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,7 @@ ZHANG = "ZhangSuQuan"
 
 
 async def with_human(stage: Stage) -> int:
-    stage.sandbox.customer_writes(KF, ANN, "在吗")
-    stage.sandbox.servicer_takes(KF, ANN, ZHANG)
-    return (await stage.open_handoff()).id
+    return await stage.with_human(servicer=ZHANG)
 
 
 def customers(stage: Stage) -> str:
@@ -48,8 +48,9 @@ async def test_a_customers_end_reaches_everybody(running: Stage) -> None:
     assert (status, data["status"], data["endedBy"], data["agentId"]) == (200, "COMPLETED", "USER", ZHANG)
     assert data["accountName"] == "售前咨询"
     assert running.sandbox.world.session(KF, ANN).state == 4
+    await running.settled()
     assert len(running.goodbyes()) == 1
-    told = await running.sandbox.wait_for_group_message(lambda said: said.card is None and "已结束" in said.text, 10)
+    told = await running.sandbox.wait_for_group_message(lambda said: said.card is None and "已结束" in said.text)
     assert f"#{number}" in told.text and "客户本人" in told.text and "接口" in told.text
     assert await ask(running, customers(running), "/api/customer/handoff") == (200, None)
 
@@ -70,8 +71,8 @@ async def test_customer_and_staff_at_once_over_real_sockets(running: Stage) -> N
 async def test_a_wecom_that_goes_silent_is_settled_when_it_is_back(running: Stage) -> None:
     number = await with_human(running)
     body = {"handoffRequestId": number}
-    running.bot.core.handoffs._limit = 0.5
-    running.sandbox.fault("kf/service_state/trans", "delay", seconds=1.0)
+    running.bot.core.handoffs._limit = 2.0
+    running.sandbox.fault("kf/service_state/trans", "delay", seconds=4.0)
     status, error = await ask(running, customers(running), END, body)
     assert (status, error["code"]) == (502, "WECOM_ERROR")
     ended = await running.no_handoff()
@@ -111,6 +112,30 @@ async def test_what_the_console_shows(running: Stage, path: str) -> None:
     assert status == 200 and data
 
 
+async def test_a_handoff_is_followed_from_the_page_to_the_exported_file(running: Stage) -> None:
+    """As the console does it: what has moved since, and at the end of the day the file."""
+    number = await with_human(running)
+    token, before = agents(running), int(running.sandbox.now())
+    await running.later(60)
+    moved = f"/api/handoffs?status=OPEN&activeSince={before + 30}"
+    assert await ask(running, token, moved) == (200, {"items": [], "nextCursor": None})
+    running.sandbox.customer_writes(KF, ANN, "=1+1 还在吗")
+
+    async def heard() -> Any:
+        return (await ask(running, token, moved))[1]["items"]
+
+    [row] = await running.until(heard)
+    assert (row["id"], row["status"], row["agentId"]) == (number, "ACCEPTED", ZHANG)
+    await ask(running, token, COMPLETE, {"handoffRequestId": number, "reason": "=已解决"})
+    url = f"http://127.0.0.1:{running.bot.port}/api/agent/export"
+    async with ClientSession(headers={"Authorization": f"Bearer {token}"}) as http, http.get(url) as response:
+        assert (response.status, response.headers["X-Total-Count"]) == (200, "1")
+        [line] = csv.DictReader(StringIO((await response.read()).decode("utf-8-sig"), newline=""), strict=True)
+    assert (line["id"], line["endedBy"], line["operatorId"]) == (str(number), "AGENT", "ChenJing")
+    assert (line["accountName"], line["reason"]) == ("售前咨询", "'=已解决")
+    assert (await ask(running, customers(running), "/api/agent/export"))[0] == 401
+
+
 async def test_nothing_secret_is_logged(running: Stage, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     number = await with_human(running)
@@ -120,3 +145,11 @@ async def test_nothing_secret_is_logged(running: Stage, caplog: pytest.LogCaptur
         await ask(running, token[:-2] + "xx", path, {"handoffRequestId": number})
     key = await running.bot.core.chats.recall("token key")
     assert key and not any(secret in caplog.text for secret in (*tokens, key))
+
+
+async def test_staff_see_what_the_customer_said_before_a_human_came(running: Stage) -> None:
+    number = await with_human(running)
+    status, data = await ask(running, agents(running), f"/api/handoffs/{number}")
+    assert (status, data["lastText"]) == (200, "在吗")
+    await running.ask(f"/end {number}")
+    assert (await ask(running, agents(running), f"/api/handoffs/{number}"))[1]["lastText"] is None

@@ -17,7 +17,7 @@ from bot.sessions import Session, finish
 from bot.web import peer
 from storage.database import Database
 from storage.ledger import Ledger
-from tests.scenario.conftest import ANN, KF, Stage
+from tests.scenario.conftest import ANN, KF, PATIENCE, Stage
 
 STEPS = ["HANDOFF_REQUESTED", "HANDOFF_ACCEPTED", "HANDOFF_PROGRESS", "HANDOFF_TRANSFERRED", "HANDOFF_COMPLETED"]
 Frame = dict[str, Any]
@@ -28,7 +28,7 @@ class Page:
         self.socket = socket
 
     async def hear(self) -> Frame:
-        message = await self.socket.receive(5)
+        message = await self.socket.receive(PATIENCE)
         assert message.type is WSMsgType.TEXT, (message, self.socket.close_code)
         frame: Frame = json.loads(message.data)
         return frame
@@ -53,8 +53,7 @@ async def a_page(stage: Stage, door: str, after: int | None = None) -> AsyncIter
 
 async def served(stage: Stage) -> Handoff:
     """Ann writes, and is served."""
-    stage.sandbox.customer_writes(KF, ANN, "你好")
-    stage.sandbox.servicer_takes(KF, ANN, "ZhangSuQuan")
+    await stage.with_human()
     return await stage.open_handoff()
 
 
@@ -109,7 +108,7 @@ async def test_a_page_that_was_away_during_a_restart_catches_up(running: Stage) 
     async with a_page(running, "customer", after=0) as page:
         seen = (await page.hear_until("HANDOFF_ACCEPTED"))[-1]["id"]
         leaving = asyncio.create_task(running.stop())
-        assert (await page.socket.receive(5)).data == 1001
+        assert (await page.socket.receive(PATIENCE)).data == 1001
         await leaving
     running.sandbox.servicer_ends(KF, ANN)
     await running.start()
@@ -121,7 +120,7 @@ async def test_a_page_that_was_away_during_a_restart_catches_up(running: Stage) 
 async def test_open_sockets_do_not_hold_up_a_stop(running: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """This page reads nothing more, so that it does not answer the goodbye."""
     monkeypatch.setattr(peer, "GRACE", 0.1)
-    async with a_page(running, "agent"), asyncio.timeout(5):
+    async with a_page(running, "agent"), asyncio.timeout(9):  # without the patience for it, ten
         await running.stop()
 
 

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import ClientSession, CookieJar
 from yarl import URL
 
-from bot.web.doors import AGENT_COOKIE
+from bot.web.doors import ADDRESS, AGENT_COOKIE
+from bot.web.limits import Limit
 from bot.web.login import BROWSER_COOKIE, Corp, Login
 from tests.scenario.conftest import Stage, a_stage
 
@@ -104,6 +105,16 @@ async def test_a_code_works_once_and_a_state_only_in_its_browser(running: Stage,
     browser.http.cookie_jar.update_cookies({BROWSER_COOKIE: kept}, URL(browser.base))
     status, _ = await browser.open(back)
     assert status == 502 and "40029" in browser.text
+
+
+async def test_whoever_guesses_codes_is_soon_not_heard_and_wecom_is_spared(running: Stage, browser: Browser) -> None:
+    running.bot.site.doors._addresses = Limit(*ADDRESS, lambda: 0.0)
+    _, wecom = await browser.open("/login")
+    [state] = parse_qs(urlsplit(wecom).query)["state"]
+    statuses = [(await browser.open(f"/login/callback?code=guess{n}&state={state}"))[0] for n in range(60)]
+    assert (statuses[0], statuses[-1]) == (502, 429)
+    asked = sum(count for path, count in running.sandbox.ledger.calls.items() if "getuserinfo" in path)
+    assert asked == statuses.count(502) < 50
 
 
 async def test_a_state_is_good_for_a_while(running: Stage, browser: Browser) -> None:

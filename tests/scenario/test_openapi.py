@@ -25,6 +25,12 @@ bearer = "{customer}"
 
 [auth.openapi.agent]
 bearer = "{agent}"
+
+# No schema can say that one day must come after another.
+[[operations]]
+include-name = "GET /api/agent/export"
+[operations.checks]
+positive_data_acceptance.expected-statuses = ["2xx", "400", "429"]
 """
 
 
@@ -36,7 +42,7 @@ async def open_house(running: Stage) -> AsyncIterator[Stage]:
     for customer in (ANN, BOB):
         running.sandbox.customer_writes(KF, customer, "<b>在吗</b>")
         running.sandbox.servicer_takes(KF, customer, "LiNa")
-        await running.open_handoff(customer)
+        await running.settled()
     yield running
 
 
@@ -67,7 +73,7 @@ async def test_every_code_is_in_it(open_house: Stage) -> None:
     assert set(codes["enum"]) == set(STATUSES.values()) >= {code for _, code in CODES.values()}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.skipif(importlib.util.find_spec("schemathesis") is None, reason="schemathesis is not installed")
 async def test_schemathesis_finds_nothing(open_house: Stage, tmp_path: Path) -> None:
     tokens, config = open_house.bot.core.tokens, tmp_path / "schemathesis.toml"

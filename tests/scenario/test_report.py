@@ -10,9 +10,7 @@ from tests.scenario.conftest import ANN, CHAT, KF, PATIENCE, Stage
 
 
 async def _handled(stage: Stage) -> None:
-    stage.sandbox.customer_writes(KF, ANN, "在吗")
-    stage.sandbox.servicer_takes(KF, ANN, "ZhangSuQuan")
-    await stage.open_handoff()
+    await stage.with_human()
     stage.sandbox.servicer_writes(KF, ANN, "ZhangSuQuan", "在的")
     stage.sandbox.servicer_ends(KF, ANN)
     await stage.no_handoff()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from bot.model import GroupMessage
-from tests.scenario.conftest import ANN, CHAT, KF, Stage
+from tests.scenario.conftest import CHAT, PATIENCE, Stage
 
 
 async def test_a_command_is_not_run_again_after_a_restart(stage: Stage) -> None:
@@ -30,7 +30,7 @@ async def test_a_command_cut_off_by_a_crash_is_owned_up_to(stage: Stage) -> None
     mark = stage.sandbox.mark
     await stage.start()
 
-    said = await stage.sandbox.wait_for_group_message(lambda said: "重启" in said.text, 10, mark)
+    said = await stage.sandbox.wait_for_group_message(lambda said: "重启" in said.text, PATIENCE, mark)
     assert "/end wm7l" in said.text
     await stage.stop()
     mark = stage.sandbox.mark
@@ -40,10 +40,8 @@ async def test_a_command_cut_off_by_a_crash_is_owned_up_to(stage: Stage) -> None
 
 
 async def test_the_handoff_survives_and_ends_after_a_restart(stage: Stage) -> None:
-    await stage.start()
-    stage.sandbox.customer_writes(KF, ANN, "在吗")
-    stage.sandbox.servicer_takes(KF, ANN, "ZhangSuQuan")
-    number = (await stage.open_handoff()).id
+    await stage.live()
+    number = await stage.with_human()
     await stage.stop()
     await stage.start()
     assert (await stage.ask(f"/end {number}")).startswith("✅")
@@ -52,7 +50,7 @@ async def test_the_handoff_survives_and_ends_after_a_restart(stage: Stage) -> No
 async def test_stopping_is_quick_and_leaves_nothing_running(stage: Stage) -> None:
     await stage.start()
     before = asyncio.current_task()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(7):
         await stage.stop()
     ours = [task for task in asyncio.all_tasks() if task is not before and "sandbox" not in repr(task.get_coro())]
     assert not [task for task in ours if "bot/" in repr(task.get_coro())]

@@ -19,9 +19,7 @@ PEOPLE = {"LiNa": "李娜", "ChenJing": "陈静"}
 
 
 async def _with_human(stage: Stage, customer: str, kf: str) -> int:
-    stage.sandbox.customer_writes(kf, customer, "在吗")
-    stage.sandbox.servicer_takes(kf, customer, "ZhangSuQuan")
-    return (await stage.open_handoff(customer, kf)).id
+    return await stage.with_human(customer, kf)
 
 
 async def _in_single_chat(stage: Stage, text: str, userid: str) -> str:
@@ -37,7 +35,7 @@ async def teams(tmp_path: Path) -> AsyncIterator[Stage]:
     roles = {"admins": ["ChenJing"]}
     async with a_stage(tmp_path, group={"routes": {KF2: AFTER}}, roles=roles) as stage:
         stage.sandbox.group_new("售后群", PEOPLE, AFTER)
-        await stage.start()
+        await stage.live()
         await _with_human(stage, ANN, KF)
         await _with_human(stage, BOB, KF2)
         yield stage

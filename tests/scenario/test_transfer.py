@@ -13,9 +13,7 @@ TRANS = "kf/service_state/trans"
 
 
 async def with_human(stage: Stage) -> int:
-    stage.sandbox.customer_writes(KF, ANN, "在吗")
-    stage.sandbox.servicer_takes(KF, ANN, "ZhangSuQuan")
-    return (await stage.open_handoff()).id
+    return await stage.with_human()
 
 
 async def handovers(stage: Stage, number: int) -> list[tuple[EventType, str, str | None]]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr
 
+from bot.model import EVERYTHING
 from bot.outbox import signature
 from bot.settings import OutgoingWebhook, Settings
 from tests.receiver import Receiver, receiving
@@ -26,7 +27,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def telling(stage: Stage, receiver: Receiver) -> Stage:
     """A bot with a webhook."""
     stage.settings = with_webhook(stage.settings, receiver)
-    await stage.start()
+    await stage.live()
     return stage
 
 
@@ -40,6 +41,7 @@ async def serve(stage: Stage, customer: str = ANN, kf: str = KF) -> int:
     stage.sandbox.customer_writes(kf, customer, "在吗")
     stage.sandbox.servicer_takes(kf, customer, SERVICER)
     stage.sandbox.servicer_writes(kf, customer, SERVICER, "您好")
+    await stage.settled()
     return (await stage.open_handoff(customer, kf)).id
 
 
@@ -102,7 +104,7 @@ async def test_what_ends_while_the_bot_is_down_is_told_when_it_is_up(telling: St
 
 
 async def test_a_webhook_that_is_added_later_hears_nothing_of_the_past(stage: Stage, receiver: Receiver) -> None:
-    await stage.start()
+    await stage.live()
     await serve(stage)
     await stage.stop()
     stage.settings = with_webhook(stage.settings, receiver)
@@ -114,7 +116,7 @@ async def test_a_webhook_that_is_added_later_hears_nothing_of_the_past(stage: St
 async def test_dead_ones_are_listed_and_replayed_from_the_group(telling: Stage, receiver: Receiver) -> None:
     receiver.status = 410
     handoff = await serve(telling)
-    await receiver.until(3)
+    await telling.until(lambda: _dead(telling, 3))
     receiver.status = 200
     problems = await telling.ask("/status")
     assert "有 3 个事件没能送达，见 /parked" in problems
@@ -125,9 +127,13 @@ async def test_dead_ones_are_listed_and_replayed_from_the_group(telling: Stage, 
     assert await telling.ask("/parked", "ChenJing") == "没有积压。"
 
 
+async def _dead(stage: Stage, count: int) -> bool:
+    return await stage.bot.core.outbox.count_dead(EVERYTHING) == count
+
+
 async def test_the_own_network_is_out_of_reach_unless_it_is_meant(stage: Stage, receiver: Receiver) -> None:
     stage.settings = with_webhook(stage.settings, receiver, private=False)
-    await stage.start()
+    await stage.live()
     handoff = await serve(stage)
 
     async def tried() -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bot.alarms import DAY, Alarms
@@ -74,6 +76,16 @@ async def test_an_outage_is_told_once_and_its_end_once(scene: Scene, post: Post)
     for _ in range(3):
         await post.alarms.look()
     assert len(post.said) == 2 and "已恢复，中断约 5 分钟" in post.said[1]
+
+
+async def test_two_who_look_at_the_same_time_tell_it_once(scene: Scene, post: Post) -> None:
+    await post.alarms.look()
+    post.fail()
+    await asyncio.gather(post.alarms.look(), post.alarms.look())
+    assert len(post.said) == 1
+    post.mend()
+    await asyncio.gather(post.alarms.look(), post.alarms.look())
+    assert len(post.said) == 2
 
 
 async def test_it_says_what_wecom_says(scene: Scene, post: Post) -> None:

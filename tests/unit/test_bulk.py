@@ -362,7 +362,7 @@ async def test_progress_is_told_while_it_takes_long_and_never_afterwards(bot: Bo
     running = asyncio.create_task(bot.run(plan, told))
     for count in (1, 2):
         bot.tick.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(told) < count:  # noqa: ASYNC110  a turn for everybody else is all that is waited for
                 await asyncio.sleep(0)
     go_on.set()

@@ -177,7 +177,7 @@ def test_the_bot_runs_without_a_verb_and_ends_cleanly(number: signal.Signals) ->
     with started("--settings", "mine.yaml") as bot:
         until(bot, "listening")
         bot.send_signal(number)
-        _, err = bot.communicate(timeout=30)
+        _, err = bot.communicate(timeout=60)
     assert (bot.returncode, err) == (0, "")
 
 
@@ -189,7 +189,7 @@ def test_demo_and_sandbox_end_cleanly(words: list[str], says: str) -> None:
     with started(*words, "--port", "0") as process:
         until(process, says)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
 
 
@@ -200,7 +200,7 @@ def test_a_port_in_use_is_told_in_a_line() -> None:
         port = next(found[1] for line in bot.stdout if (found := re.search(r"http://127.0.0.1:(\d+)", line)))
         Path("same.yaml").write_text(READY.replace("port: 0", f"port: {port}") + "storage: {url: 'sqlite:///b.db'}\n")
         with started("--settings", "same.yaml") as second:
-            _, err = second.communicate(timeout=30)
+            _, err = second.communicate(timeout=60)
     assert second.returncode == 1
     assert "Traceback" not in err
     assert port in err

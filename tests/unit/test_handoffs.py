@@ -272,6 +272,16 @@ async def test_a_number_names_one_stretch_and_never_ends_the_next(bot: Bot) -> N
     assert (bot.state, len(bot.kf.called("trans"))) == (StateReading(HUMAN, LI), 1)
 
 
+async def test_what_a_caller_saw_before_the_next_stretch_began_does_not_end_it(bot: Bot) -> None:
+    early = await bot.ledger.session(KEY)
+    assert (await bot.end()).outcome is Outcome.ENDED
+    bot.kf.session_state(KF, ANN, HUMAN, LI)
+    await bot.handoffs.read_state(KEY)
+    result = await bot.end(COLLEAGUE, handoff_id=1, session=early)
+    assert (result.outcome, result.handoff.id if result.handoff else 0) == (Outcome.ALREADY, 1)
+    assert (bot.state, len(bot.kf.called("trans"))) == (StateReading(HUMAN, LI), 1)
+
+
 async def test_a_stretch_found_over_while_the_next_has_begun_is_over(bot: Bot) -> None:
     """The reading itself shows that the named one has ended: no human gives back to the queue."""
     bot.kf.session_state(KF, ANN, QUEUED)
@@ -449,7 +459,7 @@ async def test_what_certainly_never_reached_wecom_is_tried_again_and_then_failed
 async def test_an_end_returns_within_its_limit_and_converges_when_wecom_is_back(
     start: StartBot, name: str, when: str
 ) -> None:
-    bot = await start(limit=0.3)
+    bot = await start(limit=1.0)
     await served(bot)
     async with hanging(bot, name, when):
         result = await bot.end()
@@ -461,14 +471,14 @@ async def test_an_end_returns_within_its_limit_and_converges_when_wecom_is_back(
 
 
 async def test_a_first_reading_without_answer_fails_within_the_limit(start: StartBot) -> None:
-    bot = await start(limit=0.3)
+    bot = await start(limit=1.0)
     await served(bot)
     async with hanging(bot, "state", "before"):
         assert (await bot.end()).outcome is Outcome.FAILED
 
 
 async def test_a_slow_goodbye_does_not_make_a_known_end_unknown(start: StartBot) -> None:
-    bot = await start(limit=0.3)
+    bot = await start(limit=1.0)
     await served(bot)
     async with hanging(bot, "send_on_event", "before"):
         result = await bot.end()
@@ -523,6 +533,19 @@ async def test_of_two_ends_in_the_same_instant_one_counts(bot: Bot, start: Start
     assert (await bot.types()).count(EventType.COMPLETED) == 1
 
 
+async def test_news_in_the_middle_of_an_end_do_not_make_it_fail(bot: Bot) -> None:
+    """A servicer takes the session, hands it on, and others end it: whoever asks meanwhile hears how it came out."""
+
+    async def news() -> None:
+        def change(session: Session) -> None:
+            session.version += 1
+
+        await bot.ledger.change(KEY, change, bot.clock.now())
+
+    bot.kf.after("state", news, news, news)
+    assert (await bot.end()).outcome is Outcome.ENDED
+
+
 def meeting(bot: Bot) -> tuple[list[asyncio.Task[EndResult]], asyncio.Event]:
     """Where to keep the second caller, and an event for when it asks for the state."""
     asks = asyncio.Event()
@@ -562,7 +585,7 @@ async def test_who_waits_for_another_that_fails_is_told_so(bot: Bot) -> None:
 
 
 async def test_who_waits_for_another_that_hears_nothing_is_told_that_nobody_knows(start: StartBot) -> None:
-    bot = await start(limit=0.3)
+    bot = await start(limit=1.0)
     await served(bot)
     async with hanging(bot, "trans", "before"):
         results = await asyncio.gather(bot.end(), bot.end(COLLEAGUE))

@@ -642,11 +642,13 @@ async def test_even_a_fault_of_ours_does_not_end_the_loop(
     assert any(record.exc_info for record in caplog.records)
 
 
-async def test_stop_finishes_the_transaction_under_way(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("last", [False, True])
+async def test_stop_finishes_the_transaction_under_way(line: Line, monkeypatch: pytest.MonkeyPatch, last: bool) -> None:
     line.kf.page = 1
     await warm(line)
     line.kf.customer_writes(KF, ANN, "一")
-    line.kf.customer_writes(KF, ANN, "二")
+    if not last:
+        line.kf.customer_writes(KF, ANN, "二")
     begun, go, commit = asyncio.Event(), asyncio.Event(), line.store.commit
 
     async def slow(*args: Any) -> Committed:

@@ -30,7 +30,7 @@ async def running(names: Names) -> AsyncIterator[Names]:
 
 
 async def learned(people: People, *customers: str) -> dict[str, str]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not (found := await people.nicknames(customers)):
             pass
     return found
@@ -57,7 +57,7 @@ async def test_who_has_no_name_is_remembered_as_nameless(names: Names, people: P
 async def test_many_are_asked_for_in_batches(running: Names, people: People, fake_kf: FakeKf) -> None:
     customers = [f"wm{number:03}" for number in range(BATCH + 1)]
     running.want(customers)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(await people.nicknames(customers)) < len(customers):
             pass
     assert [len(call.args) for call in fake_kf.called("nicknames")] == [BATCH, 1]

@@ -166,12 +166,18 @@ async def held(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[a
     turn.set()
 
 
+async def heard(speaker: Speaker, chat_id: str) -> None:
+    """Until all is said there."""
+    await asyncio.gather(*speaker._talks[chat_id])
+
+
 async def test_a_slow_chat_keeps_neither_the_watch_nor_other_groups_waiting(scene: Scene, held: asyncio.Event) -> None:
     speaker = scene.speaker()
     await tell(scene, [await scene.waiting(ANN, KF), await scene.waiting(BOB, KF2)], speaker)
+    await heard(speaker, AFTER)
     assert (titles(scene, CHAT), len(titles(scene, AFTER))) == ([], 1)
     held.set()
-    await speaker._let_talk([CHAT])
+    await heard(speaker, CHAT)
     assert len(titles(scene, CHAT)) == 1
 
 
@@ -180,14 +186,14 @@ async def test_it_hears_nothing_new_before_it_has_heard_that(scene: Scene, held:
     await tell(scene, [await scene.waiting(ANN, KF)], speaker)
     assert list(await speaker.deaf_until([KF, KF2])) == [KF]
     held.set()
-    await speaker._let_talk([CHAT])
+    await heard(speaker, CHAT)
     assert await speaker.deaf_until([KF, KF2]) == {}
 
 
 async def test_at_stop_nothing_is_waited_for(scene: Scene, held: asyncio.Event) -> None:
     handoff, speaker = await scene.waiting(), scene.speaker()
     await tell(scene, [handoff], speaker)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         await speaker.stop()
     assert scene.channel.cards == []
     assert await due(scene, 15 * MINUTE) == [handoff.id]
@@ -309,13 +315,40 @@ async def test_a_last_word_that_waits_for_its_turn_at_stop_is_said_by_the_next_l
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.speaker.HURRY", 0.02)
-    over, speaker = await ended(scene, [await scene.waiting()]), scene.speaker()
-    scene.channel.before("send", asyncio.Event().wait)
+    over, speaker, reached = await ended(scene, [await scene.waiting()]), scene.speaker(), asyncio.Event()
+
+    async def turn() -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    scene.channel.before("send", turn)
     await speaker.last_words(over)
+    await reached.wait()
     await speaker.stop()
+    await said_by_the_next_life(scene)
+
+
+async def said_by_the_next_life(scene: Scene) -> None:
     scene.clock.move(RETRY)
-    await scene.speaker().last_words(await scene.alerts.due(scene.clock.now(), 10))
+    speaker = scene.speaker()
+    await speaker.last_words(await scene.alerts.due(scene.clock.now(), 10))
+    await heard(speaker, CHAT)
     assert len(texts(scene)) == 1
+
+
+async def test_a_last_word_that_is_looked_up_at_stop_is_said_by_the_next_life_too(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forever(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("bot.speaker.HURRY", 0.02)
+    over, speaker = await ended(scene, [await scene.waiting()]), scene.speaker()
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.subjects, "of", forever)
+        await speaker.last_words(over)
+        await speaker.stop()
+    await said_by_the_next_life(scene)
 
 
 async def test_the_webhook_says_last_words_while_the_connection_is_down(scene: Scene) -> None:

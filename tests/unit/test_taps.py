@@ -190,11 +190,12 @@ async def test_a_slow_end_is_shown_as_such_and_told_when_it_is_done(scene: Scene
     scene.kf.before("trans", hold)
     card = await hasty.tap("end:1")
     assert (card.title, keys(card)) == ("⏳ 正在结束 #1 小林", ["refresh:1"])
+    await hold.reached.wait()
     assert hasty.said == [] and await hasty.outcomes() == [None]
     assert keys(await hasty.tap("refresh:1", "WuMing")) == ["refresh:1"]
 
     hold.free.set()
-    await hasty.taps.drain(5)
+    await hasty.taps.drain(30)
     [text] = hasty.said
     assert text.startswith("✅ 已结束 **小林** #1")
     assert (await hasty.outcomes())[0] == "ended" and hasty.woken == 1
@@ -206,7 +207,7 @@ async def test_where_the_last_word_will_say_it_nothing_else_does(scene: Scene, h
     scene.kf.before("trans", hold)
     await hasty.tap("end:1")
     hold.free.set()
-    await hasty.taps.drain(5)
+    await hasty.taps.drain(30)
     assert hasty.said == [] and hasty.woken == 1
 
 
@@ -215,7 +216,7 @@ async def test_who_tapped_in_a_single_chat_is_told_there(scene: Scene, hasty: Ph
     scene.kf.before("trans", hold)
     await hasty.tap("end:1", "Boss", single=True)
     hold.free.set()
-    await hasty.taps.drain(5)
+    await hasty.taps.drain(30)
     assert [(chat, is_group) for chat, is_group, _ in scene.channel.sent] == [("Boss", False)]
 
 
@@ -229,7 +230,7 @@ async def test_a_slow_refusal_is_told_with_what_wecom_says(scene: Scene, hasty: 
     scene.kf.before("trans", refused)
     await hasty.tap("end:1")
     hold.free.set()
-    await hasty.taps.drain(5)
+    await hasty.taps.drain(30)
     assert "95016" in hasty.said[0]
     assert keys(await hasty.tap("refresh:1")) == ALL
 
@@ -413,11 +414,11 @@ async def test_a_chat_whose_messages_wait_for_their_turn_does_not_keep_the_card_
 ) -> None:
     hold = Hold()
     scene.channel.before("send", hold)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         assert keys(await hasty.tap("list:alerts")) == ["list:alerts"]
     assert hasty.said == []
     hold.free.set()
-    await hasty.taps.drain(5)
+    await hasty.taps.drain(30)
     assert len(hasty.said) == 1
 
 

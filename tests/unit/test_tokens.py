@@ -96,10 +96,10 @@ def test_whatever_else_is_written_is_no_token(text: str) -> None:
 
 
 def test_a_very_long_one_is_not_even_looked_at(tokens: Tokens) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(Unauthenticated):
         tokens.agent(tokens.agent_token("LiNa", Role.AGENT) + "A" * 10_000_000)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 @pytest.mark.parametrize(

@@ -442,7 +442,7 @@ async def running(guard: Guard) -> AsyncIterator[Guard]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110  the threads of the database have no event to wait for
             await asyncio.sleep(0.001)
 

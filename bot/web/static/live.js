@@ -23,6 +23,7 @@ export function listen({ path, after, onEvent, onReset, onLink, onRefused }) {
     if (stopped || socket) return;
     const mine = socket = new WebSocket(`${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}${path}`);
     const alive = setInterval(() => ping(mine), PING_EVERY);
+    expectAnswer(mine);
     mine.addEventListener('open', () => mine.send(JSON.stringify({ type: 'AUTH', after: last })));
     mine.addEventListener('message', (message) => { if (mine === socket) hear(JSON.parse(message.data)); });
     mine.addEventListener('close', (event) => {
@@ -49,6 +50,10 @@ export function listen({ path, after, onEvent, onReset, onLink, onRefused }) {
   function ping(mine) {
     if (mine.readyState !== WebSocket.OPEN) return;
     mine.send('{"type":"PING"}');
+    expectAnswer(mine);
+  }
+
+  function expectAnswer(mine) {
     clearTimeout(answer);
     answer = setTimeout(drop, ANSWER_WITHIN, mine);
   }
@@ -63,6 +68,7 @@ export function listen({ path, after, onEvent, onReset, onLink, onRefused }) {
   function lost(code) {
     socket = null;
     clearTimeout(answer);
+    if (stopped) return;
     onLink(false);
     if (code === UNAUTHENTICATED) {
       stopped = true;
@@ -83,5 +89,5 @@ export function listen({ path, after, onEvent, onReset, onLink, onRefused }) {
   window.addEventListener('online', hurry);
   document.addEventListener('visibilitychange', hurry);
   open();
-  return { stop() { stopped = true; clearTimeout(timer); socket?.close(); } };
+  return { stop() { stopped = true; clearTimeout(timer); if (socket) socket.close(); } };
 }

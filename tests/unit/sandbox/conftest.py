@@ -78,7 +78,7 @@ class Line:
         self._numbers = count(1)
 
     async def receive(self) -> dict[str, Any]:
-        return cast(dict[str, Any], await self.socket.receive_json(timeout=5))
+        return cast(dict[str, Any], await self.socket.receive_json(timeout=30))
 
     async def command(self, cmd: str, body: dict[str, Any] | None = None, req_id: str = "") -> dict[str, Any]:
         """Send one command and return the next frame, its ack."""

@@ -54,7 +54,19 @@ class Bot:
 
 @pytest.fixture
 async def bot() -> AsyncIterator[Bot]:
-    bot = Bot(make_corp(retry_after=0.05))
+    async for ready in a_bot(30.0):
+        yield ready
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[Bot]:
+    """Who does not answer it in time is asked again soon."""
+    async for ready in a_bot(0.5):
+        yield ready
+
+
+async def a_bot(retry_after: float) -> AsyncIterator[Bot]:
+    bot = Bot(make_corp(retry_after=retry_after))
     app = web.Application()
     app.add_routes([web.post("/callback/kf", bot.post), web.get("/callback/kf", bot.get)])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -86,28 +98,28 @@ async def test_a_burst_is_folded_but_its_end_is_always_told(bot: Bot) -> None:
     assert len(bot.notices) == 2
 
 
-async def test_what_is_not_answered_200_comes_again_three_times(bot: Bot) -> None:
-    bot.statuses = [500] * 10
-    bot.corp.customer_writes(KF, WM, "hello")
-    await bot.corp.settled()
-    assert len(bot.notices) == 4
-    assert len({notice["Token"] for notice in bot.notices}) == 1
+async def test_what_is_not_answered_200_comes_again_three_times(hasty: Bot) -> None:
+    hasty.statuses = [500] * 10
+    hasty.corp.customer_writes(KF, WM, "hello")
+    await hasty.corp.settled()
+    assert len(hasty.notices) == 4
+    assert len({notice["Token"] for notice in hasty.notices}) == 1
 
 
-async def test_one_failure_is_made_good(bot: Bot) -> None:
-    bot.statuses = [502]
-    bot.corp.customer_writes(KF, WM, "hello")
-    await bot.corp.settled()
-    assert len(bot.notices) == 2
+async def test_one_failure_is_made_good(hasty: Bot) -> None:
+    hasty.statuses = [502]
+    hasty.corp.customer_writes(KF, WM, "hello")
+    await hasty.corp.settled()
+    assert len(hasty.notices) == 2
 
 
-async def test_a_slow_answer_counts_as_none(bot: Bot) -> None:
-    bot.hold = asyncio.Event()
-    bot.corp.customer_writes(KF, WM, "hello")
-    await bot.heard.until(lambda: len(bot.notices) == 2)
-    bot.hold.set()
-    await bot.corp.settled()
-    assert len(bot.notices) == 2
+async def test_a_slow_answer_counts_as_none(hasty: Bot) -> None:
+    hasty.hold = asyncio.Event()
+    hasty.corp.customer_writes(KF, WM, "hello")
+    await hasty.heard.until(lambda: len(hasty.notices) == 2)
+    hasty.hold.set()
+    await hasty.corp.settled()
+    assert len(hasty.notices) == 2
 
 
 async def test_lost_and_doubled(bot: Bot) -> None:
@@ -136,9 +148,9 @@ async def test_verification_wants_the_bare_word(bot: Bot) -> None:
     assert (await bot.corp.callback_verify())["verified"] is False
 
 
-async def test_nobody_at_the_url(bot: Bot) -> None:
-    bot.corp.callback_url = "http://127.0.0.1:9/nobody"
-    bot.corp.customer_writes(KF, WM, "hello")
-    await bot.corp.settled()
-    assert bot.corp.callbacks.sent == 4
-    assert (await bot.corp.callback_verify())["verified"] is False
+async def test_nobody_at_the_url(hasty: Bot) -> None:
+    hasty.corp.callback_url = "http://127.0.0.1:9/nobody"
+    hasty.corp.customer_writes(KF, WM, "hello")
+    await hasty.corp.settled()
+    assert hasty.corp.callbacks.sent == 4
+    assert (await hasty.corp.callback_verify())["verified"] is False

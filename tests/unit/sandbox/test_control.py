@@ -62,11 +62,11 @@ async def test_the_state_is_trimmed(served: Served) -> None:
 
 async def test_a_page_is_told_of_changes(served: Served) -> None:
     async with served.http.ws_connect(served.corp.ws_url + "/sandbox/ws") as socket:
-        first = await socket.receive_json(timeout=1)
+        first = await socket.receive_json(timeout=30)
         assert (first["type"], first["sessions"]) == ("state", [])
         for number in range(10):
             await act(served, "customer/message", **SESSION, text=str(number))
-        while len(shown := (await socket.receive_json(timeout=1))["sessions"][0]["messages"]) < 11:
+        while len(shown := (await socket.receive_json(timeout=30))["sessions"][0]["messages"]) < 11:
             pass
     assert shown[-1]["text"] == "9"
 
@@ -133,9 +133,9 @@ async def test_the_clock_runs_faster_and_the_page_knows(served: Served) -> None:
 
 async def test_a_single_chat_appears_when_it_is_opened(served: Served) -> None:
     async with served.http.ws_connect(served.corp.ws_url + "/sandbox/ws") as page:
-        assert len((await page.receive_json(timeout=1))["groups"]) == 1
+        assert len((await page.receive_json(timeout=30))["groups"]) == 1
         await act(served, "group/enter", userid=LI)
-        opened = (await page.receive_json(timeout=1))["groups"][1]
+        opened = (await page.receive_json(timeout=30))["groups"][1]
     assert (opened["chatid"], opened["kind"]) == (LI, "single")
 
 
@@ -156,7 +156,7 @@ async def test_trouble_on_the_line(served: Served, action: str) -> None:
     line = await served.dial()
     assert (await act(served, "connection", action=action))["ok"] is True
     if action in ("drop", "close"):
-        await line.socket.receive(timeout=1)
+        await line.socket.receive(timeout=30)
         await served.corp.changes.until(lambda: not served.corp.line.connected)
     assert served.corp.line.connected is (action == "half_open")
 

@@ -69,7 +69,7 @@ async def test_nothing_but_ping_before_subscribing(served: Served) -> None:
 
 
 async def test_a_newer_subscriber_wins(corp: Corp) -> None:
-    object.__setattr__(corp.config, "kicked_drop_after", 0.05)
+    object.__setattr__(corp.config, "kicked_drop_after", 1.0)
     async with corp.serve(), aiohttp.ClientSession() as http:
         served = Served(corp, http)
         old = await served.dial()
@@ -78,7 +78,7 @@ async def test_a_newer_subscriber_wins(corp: Corp) -> None:
         assert kicked["body"]["event"] == {"eventtype": "disconnected_event"}
         assert await old.errcode("ping", {}) == 0, "it keeps looking healthy"
         assert await old.errcode("aibot_send_msg", to_room(MARKDOWN)) == 846609
-        dropped = await old.socket.receive(timeout=1)
+        dropped = await old.socket.receive(timeout=30)
         assert (dropped.type, old.socket.close_code) == (aiohttp.WSMsgType.CLOSED, 1006)
         assert (await heard(served, new))["cmd"] == "aibot_msg_callback"
         served.hang_up()
@@ -338,14 +338,14 @@ async def test_an_upload_with_a_hole_is_refused(served: Served) -> None:
 async def test_drop_without_a_close_frame(served: Served) -> None:
     line = await served.dial()
     served.corp.line.drop()
-    assert (await line.socket.receive(timeout=1)).type is aiohttp.WSMsgType.CLOSED
+    assert (await line.socket.receive(timeout=30)).type is aiohttp.WSMsgType.CLOSED
     assert line.socket.close_code == 1006
 
 
 async def test_clean_close(served: Served) -> None:
     line = await served.dial()
     served.corp.line.close()
-    assert (await line.socket.receive(timeout=1)).type is aiohttp.WSMsgType.CLOSE
+    assert (await line.socket.receive(timeout=30)).type is aiohttp.WSMsgType.CLOSE
     assert line.socket.close_code == 1000
 
 
@@ -379,7 +379,7 @@ async def test_a_bot_that_leaves_is_gone(served: Served) -> None:
 async def test_websocket_pings_are_answered(served: Served) -> None:
     line = await served.dial()
     await line.socket.ping(b"you there")
-    pong = await line.socket.receive(timeout=1)
+    pong = await line.socket.receive(timeout=30)
     assert (pong.type, bytes(pong.data)) == (aiohttp.WSMsgType.PONG, b"you there")
 
 
@@ -389,7 +389,7 @@ async def test_resets_around_a_command(served: Served, kind: str, count: int) ->
     await heard(served, line)
     served.corp.fault("aibot_send_msg", kind)
     await line.say("aibot_send_msg", to_room(MARKDOWN))
-    assert (await line.socket.receive(timeout=1)).type is aiohttp.WSMsgType.CLOSED
+    assert (await line.socket.receive(timeout=30)).type is aiohttp.WSMsgType.CLOSED
     assert len(served.corp.group_messages(ROOM)) == count
 
 
@@ -401,7 +401,7 @@ async def test_an_errcode_a_silence_and_a_delay(served: Served) -> None:
     served.corp.fault("aibot_send_msg", "no_answer")
     await line.say("aibot_send_msg", to_room(MARKDOWN))
     await line.command("ping")
-    served.corp.fault("aibot_send_msg", "delay", seconds=0.02)
+    served.corp.fault("aibot_send_msg", "delay", seconds=1.0)
     await line.say("aibot_send_msg", to_room(MARKDOWN), "late")
     assert (await line.command("ping", req_id="p"))["headers"]["req_id"] == "p", "a delay holds nobody up"
     assert (await line.receive())["headers"]["req_id"] == "late"

@@ -235,7 +235,7 @@ async def test_one_card_for_many_and_the_picture_are_recognised() -> None:
     assert show.player.shown()
     show.post("7 位客户在等", "list:1")
     show.corp.groups.post(show.corp.groups.groups[CHATID], "bot", "kfbot", "image", image=IMAGE)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         await playing
 
 
@@ -323,5 +323,5 @@ async def test_the_end_of_the_sandbox_is_its_end(theatre: Served) -> None:
 async def test_an_open_page_is_an_audience(served: Served) -> None:
     assert not served.corp.player.audience()
     async with served.http.ws_connect(served.corp.ws_url + "/sandbox/ws") as page:
-        await page.receive_json(timeout=1)
+        await page.receive_json(timeout=30)
         assert served.corp.player.audience()

@@ -15,7 +15,7 @@ from bot.sandbox.seed import PRESALES, STUCK
 async def test_it_serves_a_seeded_corp_until_cancelled() -> None:
     ready: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve_forever(SandboxConfig(), "127.0.0.1", 0, ready.set_result))
-    sandbox = await asyncio.wait_for(ready, 5)
+    sandbox = await asyncio.wait_for(ready, 30)
     assert sandbox.session(PRESALES, STUCK).state == 3
     async with aiohttp.ClientSession() as http:
         async with http.get(sandbox.base_url + "/sandbox/api/state") as response:

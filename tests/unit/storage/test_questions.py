@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -34,7 +35,7 @@ QUESTIONS: dict[str, tuple[Ask, str]] = {
     "open_handoffs waiting": (lambda ask: ask.open_handoffs("waiting"), "handoffs_waiting"),
     "open_handoffs human": (lambda ask: ask.open_handoffs("human"), "handoffs_waiting"),
     "open_handoffs queue": (lambda ask: ask.open_handoffs("queue"), "handoffs_waiting"),
-    "open_matching": (lambda ask: ask.open_matching(Rule.HUMAN_IDLE, 1e9, 10), "handoffs_waiting"),
+    "open_matching": (lambda ask: ask.open_matching(Rule.HUMAN_IDLE, 1e9, 10), "handoffs_counts"),
     "count_open": (lambda ask: ask.count_open(), "COVERING INDEX handoffs_counts"),
     "count_open queue": (lambda ask: ask.count_open("queue"), "COVERING INDEX handoffs_counts"),
     "counts": (lambda ask: ask.counts(), "COVERING INDEX handoffs_counts"),
@@ -45,8 +46,10 @@ QUESTIONS: dict[str, tuple[Ask, str]] = {
     "page of one": (lambda ask: ask.page("", MINE, None, 10), "handoffs_account"),
     "page completed of one": (lambda ask: ask.page("COMPLETED", MINE, None, 10), "handoffs_over"),
     "page cancelled of one": (lambda ask: ask.page("CANCELLED", THEIRS, None, 10), "handoffs_over"),
-    "page open": (lambda ask: ask.page("OPEN", "", None, 10), "handoffs_"),
-    "page accepted of one": (lambda ask: ask.page("ACCEPTED", MINE, None, 10), "handoffs_"),
+    "page open": (lambda ask: ask.page("OPEN", "", None, 10), "COVERING INDEX handoffs_counts"),
+    "page alive": (lambda ask: ask.page("OPEN", "", None, 10, OLD + OVER + 15), "COVERING INDEX handoffs_counts"),
+    "page alive of one": (lambda ask: ask.page("", MINE, None, 10, 1.0), "COVERING INDEX handoffs_counts"),
+    "page accepted of one": (lambda ask: ask.page("ACCEPTED", MINE, None, 10), "COVERING INDEX handoffs_counts"),
     "events": (lambda ask: ask.events(3), "handoff_events_handoff"),
 }
 
@@ -120,3 +123,37 @@ async def test_pages_of_ended_ones_are_merged_from_the_accounts(database: Databa
         OLD - 1,
     ]
     assert await Questions(database, SCOPES["mine"]).page("", THEIRS, None, 2) == []
+
+
+# Of a handoff that began at 100: (status, accepted, last message) and its last sign of life.
+SIGNS = {
+    "began": (("PENDING", None, 0), 100),
+    "began with news of old": (("PENDING", None, 90), 100),
+    "accepted": (("ACCEPTED", 150, 100), 150),
+    "spoke before it was accepted": (("ACCEPTED", 150, 120), 150),
+    "spoke": (("IN_PROGRESS", 110, 170), 170),
+}
+
+
+@pytest.mark.parametrize(("lived", "last"), SIGNS.values(), ids=SIGNS)
+async def test_a_page_of_those_that_have_shown_a_sign_of_life(
+    database: Database, lived: tuple[object, ...], last: float
+) -> None:
+    await database.write(partial(_alive, lived=lived))
+    ask = Questions(database)
+    for since, seen in ((0.0, [1]), (last, [1]), (last + 0.5, [])):
+        for kind in ("", "OPEN", str(lived[0])):
+            assert [each.id for each in await ask.page(kind, "", None, 10, since)] == seen, (kind, since)
+        assert await ask.page("COMPLETED", "", None, 10, since) == [], "what has ended shows none"
+    assert [each.id for each in await ask.page("", "", None, 10)] == [2, 1]
+    assert await ask.page("OPEN", THEIRS, None, 10, last) == []
+    assert await Questions(database, SCOPES["all but mine"]).page("OPEN", "", None, 10, last) == []
+    assert await ask.page("OPEN", "", 1, 10, last) == []
+
+
+def _alive(db: sqlite3.Connection, lived: tuple[object, ...]) -> None:
+    """And one that has ended after it, this very moment."""
+    insert = """INSERT INTO handoffs (tenant_id, open_kfid, external_userid, requested_at, status, accepted_at,
+        active_at, completed_at) VALUES ('ww', ?, 'wm1', 100, ?, ?, ?, ?)"""
+    db.execute(insert, (MINE, *lived, None))
+    db.execute(insert, (MINE, "COMPLETED", 200, 200, 200))

@@ -144,6 +144,16 @@ async def test_a_slow_one_lets_those_before_it_go(database: Database) -> None:
     assert order == [0, 1, 2, 3] and seen[0] < 4
 
 
+async def test_who_asks_after_the_end_is_refused_and_does_not_wait_for_ever(tmp_path: Path) -> None:
+    database = Database(tmp_path / "a.db")
+    await database.open()
+    await database.close()
+    async with asyncio.timeout(30):
+        for asking in (put(database, "late"), keys(database)):
+            with pytest.raises(StorageError, match="closed"):
+                await asking
+
+
 async def test_closing_serves_who_has_asked(tmp_path: Path) -> None:
     database = Database(tmp_path / "a.db")
     await database.open()

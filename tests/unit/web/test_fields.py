@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import BadRequest
+from bot.export import beginning, end
 from bot.web import fields
 from bot.wecom.errcodes import meaning_of
 from bot.wording import Words
 
-SAY = Words("en", "kfbot", meaning_of)
+SAY = Words("en", "kfbot", meaning_of, ZoneInfo("Asia/Shanghai"))
 ID = fields.whole("id", "body", 1, 9, "")
 FIELDS = (
     ID,
@@ -23,6 +26,8 @@ FIELDS = (
     fields.choice("kind", "body", ("a", "b"), "", "a"),
     fields.whole("limit", "query", 1, 10, "", 7),
     fields.cursor("cursor", ""),
+    fields.moment("since", beginning, ""),
+    fields.moment("until", end, ""),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
@@ -36,7 +41,8 @@ def read(where: str, found: dict[str, Any]) -> dict[str, Any]:
 
 def test_what_is_absent_is_what_it_stands_for() -> None:
     assert read("body", {"id": 1, "other": [1]}) == {"id": 1, "reason": "", "kind": "a"}
-    assert read("query", {}) == {"limit": 7, "cursor": None}
+    assert read("query", {}) == {"limit": 7, "cursor": None, "since": None, "until": None}
+    assert read("query", {"since": "", "until": ""})["since"] is None
     with pytest.raises(BadRequest, match="id is missing"):
         read("body", {})
 
@@ -55,6 +61,8 @@ def test_what_is_absent_is_what_it_stands_for() -> None:
         ("query", {"limit": "+1"}, "whole number"),
         ("query", {"limit": "²"}, "whole number"),
         ("query", {"cursor": "A"}, "cursor"),
+        ("query", {"since": "today"}, "since must be a day"),
+        ("query", {"until": "2026-02-30"}, "until must be a day"),
     ],
 )
 def test_what_is_wrong_is_named(where: str, found: dict[str, Any], says: str) -> None:
@@ -88,6 +96,22 @@ def test_a_cursor_comes_back_as_it_was_given(number: int) -> None:
     given_out = fields.as_cursor(number)
     if len(given_out) <= 12:
         assert read("query", {"cursor": given_out})["cursor"] == number
+
+
+@given(st.dates(date(1, 1, 2), date(9999, 12, 30)))
+def test_a_day_is_the_bots_own(day: date) -> None:
+    found = read("query", {"since": day.isoformat(), "until": day.isoformat()})
+    assert found["since"] < found["until"] <= found["since"] + 25 * 3600
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_time_is_what_it_says(time: datetime) -> None:
+    found = read("query", {"since": time.isoformat(), "until": time.isoformat().replace("+00:00", "Z")})
+    assert (
+        found["since"]
+        == found["until"]
+        == pytest.approx((time - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(seconds=1))
+    )
 
 
 @given(st.from_regex(r"\A[0-9a-z]{0,12}\Z"))

@@ -33,7 +33,7 @@ async def read(data: bytes, count: int) -> list[tuple[WSMsgType, Any]]:
     await site.start()
     try:
         async with ClientSession() as http, http.ws_connect(f"http://127.0.0.1:{runner.addresses[0][1]}/") as socket:
-            return [(each.type, each.data) for each in [await socket.receive(5) for _ in range(count)]]
+            return [(each.type, each.data) for each in [await socket.receive(30) for _ in range(count)]]
     finally:
         await runner.cleanup()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 
 import pytest
+from multidict import CIMultiDict
 
 from bot.web.room import Room, address_of, places
 
@@ -56,7 +57,16 @@ def test_an_empty_room_remembers_nobody() -> None:
     ],
 )
 def test_who_asks(remote: str | None, forwarded: str, address: str) -> None:
-    assert address_of(remote, {"X-Forwarded-For": forwarded} if forwarded else {}) == address
+    headers = CIMultiDict[str]()
+    if forwarded:
+        headers.add("X-Forwarded-For", forwarded)
+    assert address_of(remote, headers) == address
+
+
+def test_of_several_headers_the_last_is_the_proxys() -> None:
+    """HAProxy leaves the one that the client has sent, and adds its own below it."""
+    headers = CIMultiDict([("X-Forwarded-For", "1.1.1.1"), ("x-forwarded-for", "8.8.8.8, 198.51.101.1")])
+    assert address_of("127.0.0.1", headers) == "198.51.101.1"
 
 
 @pytest.mark.parametrize(
