@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
-import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,8 +25,9 @@ from bot.core import Core
 from bot.desk import Desk
 from bot.discovery import discover
 from bot.dispatch import Access, Dispatch
+from bot.drain import drain, when_asked
 from bot.ending import EndResult, Outcome
-from bot.errors import ChannelError, KfbotError, SettingsError, StorageError, WeComError
+from bot.errors import ChannelError, SettingsError, StorageError, WeComError
 from bot.feed import LiveFeed
 from bot.http import CONNECTIONS, Http
 from bot.kf_sync import KfSync
@@ -46,10 +45,12 @@ from bot.report import Report
 from bot.scheduler import Job, Scheduler
 from bot.sessions import Session
 from bot.settings import Settings
+from bot.supervisor import Run, Supervisor
 from bot.taps import Rights, Taps
 from bot.teams import Teams
 from bot.tokens import AgentClaims
 from bot.transfer import Transfers
+from bot.watchdog import Stall, Watchdog
 from bot.web.gates import gates
 from bot.web.pages import LINK
 from bot.web.site import Site
@@ -68,9 +69,13 @@ SETTLE_EVERY = 2.0
 ACCOUNTS_EVERY = 300.0
 PRUNE_EVERY = 600.0
 SWEEP_EVERY = 60.0
+LEFT_BEHIND = 30.0  # seconds a closing message's code has been dead for when nobody can be sending it any more
 NOTED_EVERY = 86400.0
 ALARMS_EVERY = 5.0
-DRAIN = 8.0  # seconds that work under way may take at stop
+DRAIN = 7.0  # seconds that work under way may take at stop
+CLOSE = 1.0  # and closing what it stands on
+LEAVE = 9.5  # after which the process ends, whatever hangs
+LATELY = 900.0  # seconds for which a loop that stood still is news
 
 
 class App:
@@ -78,7 +83,8 @@ class App:
 
     def __init__(self, core: Core) -> None:
         self.core, settings = core, core.settings
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.supervisor = Supervisor(core.metrics.observe_restart)
+        self.watchdog = Watchdog(core.metrics.stalls.inc)
         token_less, reads = Window(*TOKEN_LESS), AsyncLimiter(*STATE_READS)
         self.checks = Checks(core.ledger, core.clock, core.handoffs.read_state, reads.acquire)
         self.names = Names(core.kf, core.people, core.clock)
@@ -132,7 +138,8 @@ class App:
         self.live.listeners.append(self.webhooks.heard)
         self.dispatch.parked = Parked(core.outbox, core.sync_store, self.webhooks, self.sync, core.clock, parse_page)
         parts = [self.site.add_to, self.sockets.add_to]
-        self._runner = server.runner(server.build(callback, self._hooks, core.metrics, parts))
+        self.turnstile = server.Turnstile(core.say)
+        self._runner = server.runner(server.build(callback, self._hooks, core.metrics, parts, self.turnstile))
         self.scheduler = Scheduler(self._jobs(), core.metrics.observe_job)
 
     # -- life
@@ -154,44 +161,33 @@ class App:
         if self.channel is not None and self.taps is not None:
             await self.channel.start(self.dispatch.handle, self.taps.handle)
         self.scheduler.start()
-        self._spawn("watch", self.alerting.watch.run)
-        self._spawn("rules", self.alerting.take_up)
-        self._spawn("live events", self.live.run)
-        self._spawn("webhooks", self.webhooks.run)
-        self._spawn("checks", self.checks.run)
-        self._spawn("names", self.names.run)
-        self._spawn("settle", self._settle)
-        self._spawn("audit", self._note_head)
-        self._spawn("lost commands", self.dispatch.own_up)
-        self._spawn("accounts", self._find_accounts)
+        for name, run in self._duties().items():
+            self.supervisor.keep(name, run)
         # What start-up built lives as long as the process: a full collection need not walk it, 50 ms at a time.
         gc.collect()
         gc.freeze()
 
     async def stop(self) -> None:
-        """Stop listening first, let work under way finish, then close what it stands on."""
-        self.scheduler.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._runner.cleanup()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN):
-                await self.sync.stop()
-                await self.report.stop()
-                await self.alerting.speaker.stop()
-                if self.taps is not None:
-                    await self.taps.drain(DRAIN / 2)
-                if self.channel is not None:
-                    await self.channel.stop()
-                if self.lifeline is not None:
-                    await self.lifeline.stop()
-                await self.aftermath.stop()
-                await self.core.greetings.stop()
-                await self.core.handoffs.drain(DRAIN)
-        await self.webhooks.stop(DRAIN / 4)
-        await self.outside.close()
-        await self.core.close()
+        """Take on nothing new, let work under way finish, then close what it stands on. Until then the server listens,
+        to turn callbacks away. What hangs is cut off: its beginning is on record, and the next start settles it."""
+        until = asyncio.get_running_loop().time() + DRAIN
+        self.turnstile.close()
+        await drain(
+            DRAIN,
+            pages=self._send_pages_away(),
+            requests=self.turnstile.empty(),
+            tasks=self.supervisor.stop(),
+            jobs=self.scheduler.stop(),
+            sync=self.sync.stop(),
+            report=self.report.stop(),
+            group=self._leave_group(),
+            webhooks=self.webhooks.stop(DRAIN / 4),
+        )
+        await drain(CLOSE, aftermath=self.aftermath.stop(), greetings=self.core.greetings.stop())
+        left = max(CLOSE / 4, until - asyncio.get_running_loop().time())
+        await drain(left, goodbyes=self.core.handoffs.drain(left))
+        await drain(CLOSE, server=self._runner.cleanup(), outside=self.outside.close())
+        await drain(CLOSE, core=self.core.close())
 
     async def run(self) -> None:
         """Until SIGINT or SIGTERM. Raises StorageError where another process runs on the same database."""
@@ -199,16 +195,39 @@ class App:
             await self._run()
 
     async def _run(self) -> None:
-        ended = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, ended.set)
+        self.watchdog.start()
+        starting, asked = asyncio.create_task(self.start(), name="start"), asyncio.Event()
+
+        def ask() -> None:
+            self.watchdog.leave_within(LEAVE)
+            starting.cancel()
+            asked.set()
+
+        when_asked(ask)
         try:
-            await self.start()
-            await ended.wait()
+            await asyncio.wait({starting})
+            if not starting.cancelled():
+                starting.result()
+            await asked.wait()
             log.info("stopping")
         finally:
             await self.stop()
+            if not asked.is_set():  # it ends by a failure, and nobody waits for that
+                self.watchdog.stop()
+
+    async def _send_pages_away(self) -> None:
+        if self._runner.server is not None:
+            await self._runner.shutdown()
+
+    async def _leave_group(self) -> None:
+        """Ends behind cards first: their outcomes go by the connection."""
+        if self.taps is not None:
+            await self.taps.drain(DRAIN / 4)
+        await self.alerting.speaker.stop()
+        if self.channel is not None:
+            await self.channel.stop()
+        if self.lifeline is not None:
+            await self.lifeline.stop()
 
     @property
     def port(self) -> int:
@@ -228,17 +247,20 @@ class App:
             self.sync.wake_all(self.accounts)
 
     def _accounts_changed(self) -> None:
-        self._spawn("accounts changed", self._refresh_accounts)
+        self.supervisor.once("accounts changed", self._refresh_accounts)
 
     async def readiness(self) -> server.Readiness:
+        if self.turnstile.closed:
+            return server.Readiness(False, {"stopping": "this process is about to end"})
         checks = {
             "storage": await self._storage_problem(),
             "token": self._token_problem(),
             "group": self._group_problem(),
+            "tasks": self._tasks_problem(),
         }
         for status, count in (await self._counts()).items():
             self.core.metrics.open.labels(status).set(count)
-        return server.Readiness(not any(checks.values()), checks)
+        return server.Readiness(not any(checks.values()), checks, self._lately())
 
     async def problems(self, scope: Scope) -> tuple[str, ...]:
         """Ready sentences for `/status`; of kf accounts, only about those in scope."""
@@ -250,10 +272,16 @@ class App:
         for key, why in (("token", self._token_problem()), ("channel", self._group_problem())):
             if why:
                 found.append(say(f"problem.{key}", why=why))
+        found += [
+            say("problem.task", task=each.task, incident=each.incident, seconds=round(each.seconds))
+            for each in self.supervisor.dead()
+        ]
+        if stall := self._stall():
+            found.append(say("problem.loop", seconds=round(stall.seconds), ago=say.lasted(self.watchdog.ago())))
         for host, why in self.webhooks.down():
             found.append(say("problem.webhook", host=say.plain(host), why=say.plain(why, 120)))
-        if dead := await self.core.outbox.count_dead(scope):
-            found.append(say("problem.parked", count=dead))
+        if parked := await self.core.outbox.count_dead(scope):
+            found.append(say("problem.parked", count=parked))
         for account in await self.core.sync_store.accounts():
             if account.error and account.open_kfid in scope:
                 name = say.plain(account.name or account.open_kfid)
@@ -274,6 +302,20 @@ class App:
 
     def _group_problem(self) -> str:
         return "" if self.channel is None or self.channel.ready else self.channel.problem
+
+    def _tasks_problem(self) -> str:
+        return ", ".join(
+            f"{each.task} died of {each.why} (incident {each.incident}), back in {each.seconds:.0f} s"
+            for each in self.supervisor.dead()
+        )
+
+    def _stall(self) -> Stall | None:
+        return self.watchdog.last if self.watchdog.ago() < LATELY else None
+
+    def _lately(self) -> dict[str, str]:
+        """The loop answers this, so it can tell of its own stalls only afterwards."""
+        stall = self._stall()
+        return {"loop": f"stood still for {stall.seconds:.1f} s, {self.watchdog.ago():.0f} s ago"} if stall else {}
 
     async def _counts(self) -> dict[str, int]:
         try:
@@ -306,13 +348,13 @@ class App:
         """Handoffs that a state read has opened."""
         self.names.want([each.external_userid for each in sessions])
         self.alerting.watch.news(sessions)
-        self._spawn("landed", lambda: self.alerting.alarms.landed(sessions))
+        self.supervisor.once("landed", lambda: self.alerting.alarms.landed(sessions))
 
     def _committed(self, committed: Committed) -> None:
         if opened := self.alerting.committed(committed):
-            self._spawn("landed", lambda: self.alerting.alarms.landed(opened))
+            self.supervisor.once("landed", lambda: self.alerting.alarms.landed(opened))
         if not committed.fresh:  # an account's history has been read to its end
-            self._spawn("live", self.alerting.learn)
+            self.supervisor.once("live", self.alerting.learn)
 
     async def _catch_up(self, open_kfid: str, patience: float, *, sure: bool = False) -> bool:
         return await self.sync.catch_up(open_kfid, patience, sure=sure)
@@ -334,9 +376,24 @@ class App:
         lifeline = self.lifeline
         if lifeline is not None:
             text = self.core.say(f"alarm.{kind}", why=why)
-            self._spawn("alarm", lambda: lifeline.send(text))
+            self.supervisor.once("alarm", lambda: lifeline.send(text))
 
-    # -- jobs
+    # -- tasks and jobs
+
+    def _duties(self) -> dict[str, Run]:
+        """What runs as long as the bot does, or until it has succeeded once."""
+        return {
+            "watch": self.alerting.watch.run,
+            "rules": self.alerting.take_up,
+            "live events": self.live.run,
+            "webhooks": self.webhooks.run,
+            "checks": self.checks.run,
+            "names": self.names.run,
+            "settle": self._settle,
+            "audit": self._note_head,
+            "lost commands": self.dispatch.own_up,
+            "accounts": self._find_accounts,
+        }
 
     def _jobs(self) -> list[Job]:
         return [
@@ -349,6 +406,7 @@ class App:
             Job("reconcile", QUIET_EVERY, self.checks.look_after_quiet_ones),
             Job("retention", PRUNE_EVERY, self._prune),
             Job("sockets", SWEEP_EVERY, self.sockets.sweep),
+            Job("leftovers", SWEEP_EVERY, self._take_up_leftovers),
             Job("audit", NOTED_EVERY, self._note_head),
             Job(
                 "report",
@@ -374,6 +432,12 @@ class App:
         await self.core.handoffs.settle_pending(self._tell)
         await self.core.closings.send_all()
         await self.core.greetings.send_all()
+
+    async def _take_up_leftovers(self) -> None:
+        """What a task that failed has left behind, or a CLI that was killed. What a dead bot has, is taken up at start."""
+        busy = [*self.core.greetings.busy, *self.core.closings.busy]
+        await self.core.ledger.recover_codes(busy, self.core.clock.now() - LEFT_BEHIND)
+        await self.dispatch.forget_old()
 
     async def _refresh_accounts(self) -> None:
         """Which accounts to watch, with their names and servicers. What WeCom does not say now, it said before."""
@@ -480,19 +544,6 @@ class App:
             locate=lambda customer, scope: locate(core.kf, core.ledger, customer, scope),
             report=self.report,
         )
-
-    def _spawn(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.create_task(self._guard(name, run), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _guard(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await run()
-        except KfbotError as failed:
-            log.warning("%s: %s", name, failed)
-        except Exception:
-            log.exception("%s failed", name)
 
 
 def _lifeline(core: Core) -> WebhookChannel | None:

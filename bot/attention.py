@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from bot.faults import point
 from bot.model import Scope, Watched
 from bot.ports import Alerts, Chats, Clock
 from bot.rules import RuleBook, acked_until
@@ -90,6 +91,7 @@ class Attention:
         return min((acked_until(watched, rule, book) for rule in watched.alerts), default=0.0)
 
     async def _after(self, before: Watched, first: bool) -> Answer:
+        point("quiet.recorded")
         after = await self.watched(before.handoff.id) or before
         return self._answer(Heard.DONE if first else Heard.ALREADY, after)
 

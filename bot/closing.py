@@ -50,10 +50,11 @@ class ClosingMessages(CodeMessages):
 
     async def send(self, handoff_id: int) -> str:
         """Returns how it went: sent, failed, expired, unknown, skipped; empty when there is nothing to send."""
-        taken = await self._ledger.take_code(handoff_id, ServiceState.ENDED)
-        if taken is None:
-            return await self._ledger.code_state(handoff_id, ServiceState.ENDED)
-        return await self._deliver(taken, self._message(taken.handoff), repeat(PAUSE))
+        with self._at_work(handoff_id, ServiceState.ENDED):
+            taken = await self._ledger.take_code(handoff_id, ServiceState.ENDED)
+            if taken is None:
+                return await self._ledger.code_state(handoff_id, ServiceState.ENDED)
+            return await self._deliver(taken, self._message(taken.handoff), repeat(PAUSE))
 
     def _message(self, handoff: Handoff) -> Message | None:
         text = self._texts(handoff)

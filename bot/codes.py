@@ -11,10 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bot.errors import RateLimited, WeComBusy, WeComError, WeComUnavailable
+from bot.faults import point
 from bot.model import EventType, Handoff, Message, ServiceState
 from bot.ports import Clock, CodeMessage, KfApi, Ledger
 from bot.sessions import SYSTEM, EventDraft
@@ -38,6 +41,23 @@ class CodeMessages:
         self, kf: KfApi, ledger: Ledger, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
         self._kf, self._ledger, self._clock, self._sleep = kf, ledger, clock, sleep
+        self._busy = Counter[tuple[int, ServiceState]]()
+
+    @property
+    def busy(self) -> list[tuple[int, ServiceState]]:
+        """What this process is sending."""
+        return list(self._busy)
+
+    @contextmanager
+    def _at_work(self, handoff_id: int, given_in: ServiceState) -> Iterator[None]:
+        """To be entered before the code is taken, so that what is being sent is never missing from `busy`."""
+        key = handoff_id, given_in
+        self._busy[key] += 1
+        try:
+            yield
+        finally:
+            self._busy[key] -= 1
+            self._busy += Counter()  # drops what has come to nothing
 
     async def not_delivered(self, fail_msgid: str, fail_type: Any) -> None:
         """WeCom accepted a message and could not deliver it (event msg_send_fail): record that, if it is ours."""
@@ -58,8 +78,10 @@ class CodeMessages:
 
         `pauses`: seconds between the tries, without end. `still` False: the code has died with the session's state.
         """
+        point("code.taken")
         state, error = await self._spend(taken, message, pauses, still) if message else ("skipped", None)
         await self._settle(taken.handoff, taken.given_in, state, error)
+        point("code.settled")
         return state
 
     async def _spend(
@@ -79,6 +101,7 @@ class CodeMessages:
                 # After a try of unknown outcome a refusal may just say that the code is spent.
                 return ("unknown" if doubt or lost else "failed"), refused
             else:
+                point("code.sent")
                 return "sent", None
         return ("unknown" if doubt or lost else "expired"), doubt
 

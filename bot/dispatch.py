@@ -15,6 +15,7 @@ from bot.audit import Door
 from bot.audited import Attempt, Audit
 from bot.bulk import BulkEnds
 from bot.errors import ChannelError, CommandError, StorageError, WeComError
+from bot.faults import point
 from bot.handoffs import Handoffs
 from bot.model import CardTap, GroupMessage, Operator, OperatorType, Scope, SessionKey
 from bot.parsing import CommandLine, parse_command
@@ -105,18 +106,40 @@ class Dispatch:
         self._lost = await self.chats.lost(self.clock.now() - ANSWERABLE)
 
     async def own_up(self) -> None:
-        """Tell who waits for an answer that an earlier process took with it. Nothing is run again by itself."""
-        for lost in self._lost:
-            if lost.command == TAP:
-                await self.resume(lost)
-            await self.chats.settle(lost.id, "lost", 0.0)
-            if lost.command == TAP or self.channel is None or (lost.is_group and lost.chat_id not in self.paired):
-                continue
-            try:
-                text = self.say("command.lost", text=self.say.plain(lost.text))
-                await self.channel.send(lost.chat_id, lost.is_group, text)
-            except ChannelError as undelivered:
-                log.warning("lost command not told | chat=%s %s", lost.chat_id, undelivered)
+        """Tell who waits for an answer that an earlier process took with it. Nothing is run again by itself.
+
+        When it was broken off, it goes on where it was.
+        """
+        while self._lost:
+            await self._own_up(self._lost[0])
+            self._lost.pop(0)
+
+    async def forget_old(self) -> None:
+        """Where not even the outcome could be put on record, nobody waits for an answer after so long."""
+        await self.chats.lost(self.clock.now() - ANSWERABLE)
+
+    async def _own_up(self, lost: LostCommand) -> None:
+        if lost.command == TAP:
+            await self._take_up(lost)
+        point("lost.resumed")
+        await self.chats.settle(lost.id, "lost", 0.0)
+        point("lost.settled")
+        if lost.command == TAP or self.channel is None or (lost.is_group and lost.chat_id not in self.paired):
+            return
+        try:
+            text = self.say("command.lost", text=self.say.plain(lost.text))
+            await self.channel.send(lost.chat_id, lost.is_group, text)
+        except ChannelError as undelivered:
+            log.warning("lost command not told | chat=%s %s", lost.chat_id, undelivered)
+
+    async def _take_up(self, lost: LostCommand) -> None:
+        """One that cannot be taken up must not keep the others from it; without storage none can."""
+        try:
+            await self.resume(lost)
+        except StorageError:
+            raise
+        except Exception:
+            log.exception("lost tap not taken up | %s chat=%s", lost.text, lost.chat_id)
 
     async def handle(self, message: GroupMessage) -> None:
         """Everything may arrive twice: a msgid is worked on once, across restarts."""
@@ -131,15 +154,19 @@ class Dispatch:
             return
         if claimed is None:
             return
+        point("command.claimed")
         reply, outcome, incident = await self._answer(message, line)
+        point("command.run")
         if reply:
             await self._deliver(message, reply)
+        point("command.replied")
         seconds = time.perf_counter() - began
         self.observe(name, outcome, seconds)
         log.info(
             "command %s | %s by=%s chat=%s %.0f ms", outcome, name, message.userid, message.chat_id, seconds * 1000
         )
         await self._settle(claimed, outcome, seconds, incident)
+        point("command.settled")
 
     async def _answer(self, message: GroupMessage, line: CommandLine | None) -> tuple[str, str, str]:
         """(reply, outcome, incident id). The outermost loop of a command: nothing gets past it."""

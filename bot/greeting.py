@@ -67,10 +67,11 @@ class Greetings(CodeMessages):
 
     async def send(self, handoff_id: int, given_in: ServiceState) -> str:
         """Returns how it went, as `ClosingMessages.send` does; expired also when the session has moved on."""
-        taken = await self._ledger.take_code(handoff_id, given_in)
-        if taken is None:
-            return await self._ledger.code_state(handoff_id, given_in)
-        return await self._deliver(taken, await self._message(taken), _pauses(), lambda: self._lasts(taken))
+        with self._at_work(handoff_id, given_in):
+            taken = await self._ledger.take_code(handoff_id, given_in)
+            if taken is None:
+                return await self._ledger.code_state(handoff_id, given_in)
+            return await self._deliver(taken, await self._message(taken), _pauses(), lambda: self._lasts(taken))
 
     async def stop(self) -> None:
         """What is under way stays to be sent by another process."""

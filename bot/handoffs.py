@@ -15,6 +15,7 @@ from bot.attempt import Attempt, Watch, always, finish_theirs, unwatched
 from bot.closing import ClosingMessages
 from bot.ending import NOT_SERVICER, EndResult, Move, Outcome, StateRead, Verdict, judge
 from bot.errors import WeComError, WeComUnavailable
+from bot.faults import point
 from bot.model import EventType, Handoff, Operator, ServiceState, SessionKey, StateReading, Via
 from bot.ports import Clock, KfApi, Ledger, PendingEnding
 from bot.sessions import (
@@ -117,14 +118,19 @@ class Handoffs:
         """Close intentions that a crash, a time-out or another process left behind; `tell` hears of each outcome."""
         for pending in await self._ledger.due_endings(self._clock.now()):
             if await self._ledger.take_ending(pending.ending.id, self._clock.now(), LEASE):
+                point("ending.taken_up")
                 result = await self._resume(pending.ending, pending.key)
+                point("ending.resumed")
                 if result is not None and result.outcome is not Outcome.UNKNOWN:
                     await tell(pending, result)
+                    point("ending.told")
 
     async def drain(self, seconds: float) -> None:
-        """Let goodbyes that are under way get through before the process leaves: nobody can send them later."""
+        """Let goodbyes that are under way get through before the process leaves: soon their codes are dead."""
         if self._sending:
             await asyncio.wait(self._sending, timeout=seconds)
+        for sending in self._sending:
+            sending.cancel()
 
     # -- one end
 
@@ -146,6 +152,7 @@ class Handoffs:
             if not ours:
                 return await self._await_other(attempt, ending)
             attempt.ending = ending
+            point("ending.recorded")
             return await self._carry_out(attempt)
         return self._result(attempt, Outcome.FAILED)
 
@@ -179,6 +186,7 @@ class Handoffs:
         for last in (False, True):
             move = await self._move(attempt, reading)
             verdict = await self._look_back(attempt, move)
+            point("ending.judged")
             if verdict is not Verdict.AGAIN or last or await self._overtaken(attempt):
                 return await self._settle(attempt, move, verdict)
             reading = attempt.after or reading
@@ -192,10 +200,12 @@ class Handoffs:
         return move
 
     async def _trans(self, attempt: Attempt, servicer: str | None) -> Move:
+        point("ending.moving")
         try:
             code = await self._in_time(attempt, self._kf.trans(attempt.key, ServiceState.ENDED, servicer))
             move = Move(servicer, code)
             attempt.code, attempt.moved_at = code, self._clock.now()
+            point("ending.moved")
         except WeComError as refused:
             move = Move(servicer, error=refused)
             attempt.lost |= isinstance(refused, WeComUnavailable) and refused.sent
@@ -247,6 +257,7 @@ class Handoffs:
         attempt.handoff, ours, session = await self._ledger.settle_ending(
             attempt.key, ending.id, "done" if over else "failed", verdict.value, move.errcode, now, decide
         )
+        point("ending.settled")
         attempt.handoff = attempt.handoff or await self._ledger.handoff(ending.handoff_id)
         if attempt.handoff is not None and attempt.handoff.status.is_open:
             return self._result(attempt, Outcome.FAILED, error=move.error)
@@ -363,6 +374,7 @@ class Handoffs:
 
         if readings:
             await self._ledger.change_all(readings, decide, now)
+            point("states.followed")
         if opened:
             self.on_open(opened)
         return ended

@@ -11,12 +11,13 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
 from bot import sessions
 from bot.errors import KfbotError, RateLimited, StorageError, SyncTokenExpired, WeComError
+from bot.faults import point
 from bot.model import KfItem, SyncPage
 from bot.phrases import NO_PHRASES, EndPhrases
 from bot.ports import AccountState, Clock, Committed, Decide, KfApi, ParkedItem, SyncStore
@@ -246,6 +247,7 @@ class KfSync:
         try:
             while True:
                 page = await self._page(line, cursor)
+                point("page.fetched")
                 if writing is not None:  # the page before is written while this one travels
                     await asyncio.shield(writing)
                 stuck = page.has_more and page.next_cursor in ("", cursor)
@@ -290,9 +292,11 @@ class KfSync:
     async def _write(self, line: _Line, account: AccountState, page: SyncPage) -> None:
         """Not to be cancelled half-way: what a page asks for is handed on once, when it is on record."""
         committed = await self._commit(account, page)
+        point("page.committed")
         if line.called == line.answered:
             line.overdue += self._overdue(account, committed.fresh, line.asked_at - IN_FLIGHT)
         await self._hand_on(committed)
+        point("page.followed")
 
     async def _hand_on(self, committed: Committed) -> None:
         try:
@@ -316,7 +320,14 @@ class KfSync:
             if page.broken or not page.items:
                 unread += 1
                 continue
-            committed = await self._store.unpark(item, page, self._decide(now - SESSION_LIFETIME, now), now)
+            try:
+                committed = await self._store.unpark(item, page, self._decide(now - SESSION_LIFETIME, now), now)
+            except Exception as failed:
+                if _is_of_the_disk(failed):
+                    raise
+                log.error("item not followed | account=%s msgid=%s", item.open_kfid, item.msgid, exc_info=failed)
+                unread += 1
+                continue
             if committed is not None:
                 read += 1
                 await self._hand_on(committed)
@@ -326,12 +337,34 @@ class KfSync:
         now = self._clock.now()
         # Once the history has been read to its end, whatever comes is news, however our clock stands to WeCom's.
         live_from = account.live_from if account.cold and account.live_from is not None else 0.0
-        committed = await self._store.commit(account.open_kfid, page, self._decide(live_from, now), now)
+        decide = self._decide(live_from, now)
+        try:
+            committed = await self._store.commit(account.open_kfid, page, decide, now)
+        except Exception as failed:
+            if not page.items or _is_of_the_disk(failed):
+                raise
+            committed = await self._commit_singly(account.open_kfid, page, decide, now)
         self._observe("items", len(committed.fresh))
         if committed.parked:
             log.error("items parked | account=%s count=%d", account.open_kfid, committed.parked)
             self._observe("parked", committed.parked)
         return committed
+
+    async def _commit_singly(self, open_kfid: str, page: SyncPage, decide: Decide, now: float) -> Committed:
+        """An item of which nothing can be made is parked with the error, or it would keep back all that come after it,
+        for ever. The cursor moves last: what stands before it may come again."""
+        done, broken = list[Committed](), list(page.broken)
+        for item in page.items:
+            try:
+                done.append(await self._store.commit(open_kfid, SyncPage([item], "", False), decide, now))
+            except Exception as failed:
+                if _is_of_the_disk(failed):
+                    raise
+                log.error("item not followed | account=%s msgid=%s", open_kfid, item.msgid, exc_info=failed)
+                broken.append((_as_received(item, self._keep_text), _named(failed)))
+        rest = await self._store.commit(open_kfid, replace(page, items=[], broken=broken), decide, now)
+        fresh = [item for each in done for item in each.fresh]
+        return Committed(fresh, [session for each in done for session in each.sessions], rest.parked)
 
     def _decide(self, live_from: float, now: float) -> Decide:
         def decide(loaded: dict[str, Session], items: list[KfItem]) -> None:
@@ -349,5 +382,29 @@ class KfSync:
     async def _finish_history(self, open_kfid: str) -> None:
         now = self._clock.now()
         marked = await self._store.finish_history(open_kfid, now - SESSION_LIFETIME, now)
+        point("history.read")
         log.info("history read | account=%s sessions to look at: %d", open_kfid, marked)
         await self._follow(Committed([], [], 0))
+
+
+def _is_of_the_disk(failed: Exception) -> bool:
+    """Trouble that has nothing to do with what is written."""
+    return isinstance(failed, StorageError) and bool(failed.kind)
+
+
+def _named(failed: Exception) -> str:
+    return f"{type(failed).__name__}: {failed}"
+
+
+def _as_received(item: KfItem, keep_text: bool) -> dict[str, Any]:
+    """As WeCom has sent it, so that it can be read again."""
+    if item.raw is not None:
+        return item.raw
+    names = ("msgid", "open_kfid", "external_userid", "send_time", "origin", "msgtype", "servicer_userid")
+    raw: dict[str, Any] = {name: getattr(item, name) for name in names}
+    if item.event is not None:
+        raw["event"] = item.event
+    elif item.msgtype == "text":
+        menu = {"menu_id": item.menu_id} if item.menu_id else {}
+        raw["text"] = {"content": item.text if keep_text else "", **menu}
+    return raw

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from bot.ending import EndResult, Outcome
 from bot.errors import KfbotError, WeComError
+from bot.faults import point
 from bot.handoffs import Handoffs
 from bot.model import Operator, OperatorType, SessionKey, Via
 from bot.ports import Clock, Ledger
@@ -67,11 +68,14 @@ class Leaving:
             await self._drop(key, asked_at)
             return
         customer = Operator(OperatorType.USER, key.external_userid)
+        point("leaving.asked")
         result = await self._handoffs.end(
             key, customer, Via.CHAT, handoff_id=handoff.id if handoff else None, still=self._wanted
         )
+        point("leaving.answered")
         if not _passes(result):
             await self._drop(key, asked_at)
+            point("leaving.dropped")
             await self._tell(result)
 
     async def _up_to_date(self, key: SessionKey) -> bool:

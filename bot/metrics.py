@@ -26,6 +26,12 @@ class Metrics:
         self.sync = Counter("kfbot_sync", "Items of the message stream", ["what"], registry=self.registry)
         self.channel = Counter("kfbot_channel", "Events of the group channel", ["event"], registry=self.registry)
         self.jobs = Counter("kfbot_job_runs", "Scheduled jobs by outcome", ["job", "outcome"], registry=self.registry)
+        self.restarts = Counter(
+            "kfbot_task_restarts", "Tasks of the bot that died and were begun again", ["task"], registry=self.registry
+        )
+        self.stalls = Counter(
+            "kfbot_loop_stalls", "Times the event loop stood still for seconds", registry=self.registry
+        )
         self.alerts = Counter("kfbot_alerts", "Alerts sent, by rule and way", ["rule", "way"], registry=self.registry)
         self.webhooks = Counter(
             "kfbot_webhook_tries", "Tries to deliver events to webhooks", ["outcome"], registry=self.registry
@@ -75,6 +81,9 @@ class Metrics:
 
     def observe_job(self, job: str, outcome: str) -> None:
         self.jobs.labels(job, outcome).inc()
+
+    def observe_restart(self, task: str) -> None:
+        self.restarts.labels(task).inc()
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from bot.errors import CardRefused, ChannelError
+from bot.faults import point
 from bot.model import Card
 from bot.ports import Chats, Clock, GroupChannel, Lifeline
 from bot.wording import Words
@@ -54,7 +55,9 @@ class Notices:
         """
         if self._connected() and chat_id and await self._takes_cards(chat_id):
             try:
-                return await self._doubtful(self._send_card(chat_id, is_group, card), "card")
+                way = await self._doubtful(self._send_card(chat_id, is_group, card), "card")
+                point("card.sent")
+                return way
             except CardRefused as refused:
                 log.warning("the chat takes no cards, markdown for a day | chat=%s %s", chat_id, refused)
                 await self._chats.keep([(_refused(chat_id), repr(self._clock.now()))])
@@ -96,6 +99,7 @@ class Notices:
         """With a fresh task_id, on record before anybody can tap it."""
         named = replace(card, task_id=fresh_task_id())
         await self._chats.keep_card(named.task_id, chat_id, about(card), self._clock.now())
+        point("card.named")
         return named
 
     async def _doubtful(self, sending: Awaitable[None], way: str) -> str:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from bot import __version__
 from bot.errors import StorageError, WeComUnavailable
+from bot.faults import point
 from bot.http import encode
 from bot.live import LiveEvent, iso, live_event
 from bot.ports import Clock, Delivery, Outbox
@@ -107,6 +108,7 @@ class Webhooks:
     async def look(self) -> None:
         """Make deliveries of what is new, and see to it that somebody works on what is due."""
         await self._outbox.collect(self._clock.now())
+        point("webhook.collected")
         for name in await self._outbox.due(self._clock.now()):
             self._send_on(self._lines[name])
 
@@ -146,6 +148,7 @@ class Webhooks:
                 delivery = await self._outbox.take(line.hook.id, self._clock.now(), LEASE)
                 if delivery is None:
                     return
+                point("webhook.taken")
                 self._send_on(line)
                 await self._deliver(line, delivery)
         except StorageError as broken:
@@ -178,6 +181,7 @@ class Webhooks:
             status = await self._post(hook.url, body, headers, SECONDS, hook.host)
         except WeComUnavailable as silent:
             return silent.errmsg, False
+        point("webhook.posted")
         return "" if 200 <= status < 300 else f"HTTP {status}", status == GONE
 
     async def _accepted(self, line: _Line, delivery: Delivery) -> None:
@@ -185,6 +189,7 @@ class Webhooks:
         line.failures, line.why = 0, ""
         self._observe("accepted")
         await self._outbox.settle(delivery, "done", now)
+        point("webhook.settled")
         if was_down:
             log.info("webhook is back | to=%s", line.hook.host)
             await self._outbox.hurry(line.hook.id, now)

@@ -5,30 +5,38 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
+from aiohttp.typedefs import Handler
 
 from bot.errors import CallbackRejected
+from bot.faults import point
 from bot.metrics import Metrics
 from bot.ports import Clock
+from bot.web.errors import failure
 from bot.wecom.crypto import MAX_BODY_BYTES, CallbackCrypto
 from bot.wecom.events import AccountsChanged, KfNotification, parse_event
+from bot.wording import Words
 
 log = logging.getLogger("kfbot.server")
 
 CALLBACK = "/callback/kf"
 SLOW_CLIENT = 10.0  # seconds an idle keep-alive connection is kept, and a body may take to arrive
 PROBE_SECONDS = 3.0  # what Docker and Kubernetes wait by default is not much more
+CUT_OFF = 0.25  # seconds for requests that a stop has to cut off; they have had their time before
+COME_AGAIN = 5  # seconds; another process listens by then
+TO_THE_END = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """`checks`: what was looked at and what is wrong with it, empty for nothing."""
+    """`checks`: what was looked at and what is wrong with it, empty for nothing. `lately`: what was, and is over."""
 
     ready: bool
     checks: dict[str, str]
+    lately: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,9 @@ class CallbackRoute:
         except CallbackRejected as rejected:
             return self._reject(request, rejected)
         if isinstance(event, KfNotification):
+            point("callback.opened")
             self._hooks.wake(event.open_kfid, event.token)
+            point("callback.woke")
             self._outcomes["kf"].inc()
         elif isinstance(event, AccountsChanged):
             self._hooks.accounts_changed()
@@ -88,6 +98,48 @@ class CallbackRoute:
         return web.Response(status=rejected.status, text=f"{rejected.reason}\n")
 
 
+class Turnstile:
+    """Who comes in, and how many are inside. Once closed it turns everybody away but probes: WeCom brings a callback
+    again that is not answered 200, so it reaches the next process."""
+
+    def __init__(self, say: Words) -> None:
+        self._say, self._inside = say, 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def empty(self) -> None:
+        """Until everybody has left."""
+        await self._empty.wait()
+
+    @web.middleware
+    async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in TO_THE_END:
+            return await handler(request)
+        if self.closed:
+            return self._turn_away(request)
+        self._inside += 1
+        self._empty.clear()
+        try:
+            return await handler(request)
+        finally:
+            self._inside -= 1
+            if not self._inside:
+                self._empty.set()
+
+    def _turn_away(self, request: web.Request) -> web.Response:
+        if request.path.startswith("/api/"):
+            response = failure(self._say, 503, self._say("api.stopping"))
+        else:
+            response = web.Response(status=503, text=f"{self._say('api.stopping')}\n")
+        response.headers["Retry-After"] = str(COME_AGAIN)
+        response.force_close()
+        return response
+
+
 class _Brief(logging.Filter):
     """aiohttp's own log: what a client sends wrong is one line, without the request, whose query may hold a secret."""
 
@@ -105,16 +157,25 @@ _BRIEF = _Brief()
 def runner(app: web.Application) -> web.AppRunner:
     """No access log: its lines hold query strings. Bodies come as they are: WeCom packs none."""
     return web.AppRunner(
-        app, access_log=None, handle_signals=False, keepalive_timeout=SLOW_CLIENT, auto_decompress=False
+        app,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=SLOW_CLIENT,
+        auto_decompress=False,
+        shutdown_timeout=CUT_OFF,
     )
 
 
 def build(
-    callback: CallbackRoute, hooks: Hooks, metrics: Metrics, parts: Iterable[Callable[[web.Application], None]] = ()
+    callback: CallbackRoute,
+    hooks: Hooks,
+    metrics: Metrics,
+    parts: Iterable[Callable[[web.Application], None]] = (),
+    turnstile: Turnstile | None = None,
 ) -> web.Application:
     """`parts`: what else the server has to offer; each adds its own routes."""
     logging.getLogger("aiohttp.server").addFilter(_BRIEF)  # again and again the same one
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[turnstile.admit] if turnstile else [])
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"status": "up"})
@@ -126,7 +187,8 @@ def build(
 
     async def readyz(_: web.Request) -> web.Response:
         state = await look()
-        return web.json_response({"ready": state.ready, "checks": state.checks}, status=200 if state.ready else 503)
+        shown = {"ready": state.ready, "checks": state.checks} | ({"lately": state.lately} if state.lately else {})
+        return web.json_response(shown, status=200 if state.ready else 503)
 
     async def show_metrics(_: web.Request) -> web.Response:
         await look()

@@ -14,6 +14,7 @@ from bot.audit import Door
 from bot.audited import Attempt, Audit
 from bot.ending import NOT_ALLOWED, EndResult, Outcome
 from bot.errors import BadRequest, HandoffNotActive, HandoffUnsettled, KfbotError, NotFound
+from bot.faults import point
 from bot.handoffs import Handoffs
 from bot.model import (
     Handoff,
@@ -136,9 +137,9 @@ class HandoffService:
                 return result.handoff or handoff
             raise self._not_given(result, handoff)
 
-    async def log_in(self, claims: AgentClaims) -> None:
-        """Somebody's token is to become a browser's cookie."""
-        await self._audit.attempt(Door.API, _staff(claims), "session").allowed()
+    async def entered(self, claims: AgentClaims, verb: str, **detail: Any) -> None:
+        """What is about no handoff may be done when it is in the audit log."""
+        await self._audit.attempt(Door.API, _staff(claims), verb, **detail).allowed()
 
     def _asks(self, claims: AgentClaims, verb: str, handoff_id: int, **detail: Any) -> Attempt:
         return self._audit.attempt(Door.API, _staff(claims), verb, handoff_id=handoff_id, **detail)
@@ -160,9 +161,11 @@ class HandoffService:
         if not handoff.status.is_open:
             await attempt.over(handoff)
             return self._ended(handoff, operator)
+        point("api.asked")
         result = await self._handoffs.end(
             handoff.key, operator, Via.API, reason, handoff_id=handoff.id, session=session
         )
+        point("api.ended")
         if result.outcome is Outcome.ENDED and result.handoff is not None:
             self._on_end()
             return result.handoff

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 from pydantic_settings import SettingsError as SettingsSourceError
 
+from bot import faults
 from bot.errors import SettingsError
 from bot.settings import ENV_FILE, PREFIX, Settings
 
@@ -151,7 +152,8 @@ def _variables() -> frozenset[str]:
         filed = dotenv_values(ENV_FILE, encoding="utf-8-sig") if Path(ENV_FILE).is_file() else {}
     except (OSError, UnicodeDecodeError):
         raise SettingsError([(ENV_FILE, "cannot be read, or is no UTF-8 text")]) from None
-    return frozenset(name.upper() for name in (*os.environ, *filed) if name.upper().startswith(PREFIX))
+    names = {name.upper() for name in (*os.environ, *filed) if name.upper().startswith(PREFIX)}
+    return frozenset(names - {faults.VARIABLE})  # which is no setting
 
 
 def _stray_variables(variables: frozenset[str]) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from bot.attention import Attention
 from bot.cards import Subject
 from bot.ending import EndResult
 from bot.errors import ChannelError
+from bot.faults import point
 from bot.model import Watched
 from bot.notices import Notices
 from bot.ports import Alerts, Clock, Sending
@@ -83,6 +84,7 @@ class Speaker:
         closed = {
             each.handoff_id: each.asked_in for each in await self._alerts.close(each.handoff.id for each in ended)
         }
+        point("last_word.claimed")
         by_chat: dict[str, list[Watched]] = {}
         for each in ended:
             chat_id, asked_in = self._chat_of(each.handoff.open_kfid), closed.get(each.handoff.id)
@@ -142,6 +144,7 @@ class Speaker:
         for each in sendings:
             log.info("alert | handoff=%d rule=%s no=%d by=%s", each.handoff.id, each.rule, each.sends, way)
             self._observe(each.rule.value, way)
+        point("alert.told")
         return True
 
     async def _deliver(self, chat_id: str, is_group: bool, subjects: list[Subject]) -> str:
@@ -189,6 +192,7 @@ class Speaker:
                 await self._reopen(unsaid)
                 return
             del unsaid[:told]
+            point("last_word.said")
 
     async def _reopen(self, ended: list[Watched]) -> None:
         now = self._clock.now()

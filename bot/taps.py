@@ -21,6 +21,7 @@ from bot.audited import Audit
 from bot.cards import Subject
 from bot.ending import EndResult, Outcome
 from bot.errors import ChannelError, StorageError, WeComError
+from bot.faults import point
 from bot.handoffs import Handoffs
 from bot.model import Card, CardTap, Handoff, Operator, OperatorType, Scope, Via, Watched
 from bot.ports import TAP, Chats, Clock, GroupChannel, Ledger, LostCommand
@@ -90,12 +91,15 @@ class Taps:
             return
         if claimed is None:
             return
+        point("tap.claimed")
         outcome = await self._answer(tap, claimed)
+        point("tap.answered")
         seconds = time.perf_counter() - began
         self._observe(TAP, outcome, seconds)
         log.info("tap %s | %s by=%s chat=%s %.0f ms", outcome, tap.key, tap.userid, tap.chat_id, seconds * 1000)
         if outcome != PROGRESS:
             await self._settle(claimed, outcome, seconds)
+            point("tap.settled")
 
     async def resume(self, lost: LostCommand) -> None:
         """A tap that an earlier process took with it. Its card cannot be changed any more, so the outcome is a message.
@@ -107,6 +111,7 @@ class Taps:
             action, watched = await self._admit(tap)
         except Refused:
             return
+        point("tap.taken_up")
         handoff = watched.handoff if watched else None
         if handoff is None or not handoff.status.is_open:
             return
@@ -132,6 +137,7 @@ class Taps:
         except Exception as failed:
             await self._incident(tap, failed)
             return "incident"
+        point("tap.done")
         await self._update(tap, card)
         return outcome
 

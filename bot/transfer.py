@@ -18,6 +18,7 @@ from math import inf
 from typing import TypeVar
 
 from bot.errors import WeComError, WeComUnavailable
+from bot.faults import point
 from bot.handoffs import Handoffs
 from bot.model import Handoff, Operator, Servicer, ServiceState, SessionKey, StateReading, Via
 from bot.ports import Clock, KfApi, Ledger, People
@@ -157,14 +158,18 @@ class Transfers:
     ) -> TransferResult:
         servicer, code = result.servicer, ""
         await self._look_again(key, SETTLED)
+        point("transfer.marked")
         try:
             code = await _by(began + MOVE_BY, self._kf.trans(key, ServiceState.HUMAN, servicer))
+            point("transfer.moved")
         except WeComError as error:
             outcome = await self._after_error(key, servicer, error, began + LOOK_BACK_BY)
             if outcome is not Outcome.DONE:
                 await self._look_again(key, 0.0)
                 return replace(result, outcome=outcome, error=error)
-        return replace(result, handoff=await self._record(key, known, servicer, operator, via, code))
+        handoff = await self._record(key, known, servicer, operator, via, code)
+        point("transfer.recorded")
+        return replace(result, handoff=handoff)
 
     async def _after_error(self, key: SessionKey, servicer: str, error: WeComError, until: float) -> Outcome:
         """What a refused or unanswered move comes to."""

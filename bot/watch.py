@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from bot.errors import WeComError
+from bot.faults import point
 from bot.model import Handoff, SessionKey, Watched
 from bot.policies import Policies
 from bot.ports import Alerts, Clock, Order, Sending
@@ -147,6 +148,7 @@ class Watch:
     async def _tell(self, told: Iterable[tuple[Watched, Decision]], fresh: Iterable[Watched], now: float) -> None:
         sendings = await self._alerts.record([self._sending(each, decision, now) for each, decision in told], now)
         if sendings:
+            point("alert.claimed")
             await self._speaker.tell(sendings, fresh)
 
     async def _decide_all(self, found: Sequence[Watched], now: float) -> list[tuple[Watched, Decision]]:

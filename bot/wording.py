@@ -199,6 +199,14 @@ TEXT: dict[str, tuple[str, str]] = {
         "{host} accepts no events, they are sent when it is back: {why}",
     ),
     "problem.parked": ("有 {count} 个事件没能送达，见 /parked", "{count} events were not delivered, see /parked"),
+    "problem.task": (
+        "后台任务 {task} 意外中断（事件编号 {incident}），{seconds} 秒后重启",
+        "the task {task} died (incident {incident}), begun again in {seconds} s",
+    ),
+    "problem.loop": (
+        "机器人曾停顿 {seconds} 秒（{ago}前），原因见日志",
+        "the bot stood still for {seconds} s, {ago} ago; the log says where",
+    ),
     "problem.storage": ("数据库不可用：{why}", "the database is not usable: {why}"),
     "state.now": ("当前状态：**{state}** (state={number})", "State now: **{state}** (state={number})"),
     "state.servicer": ("接待人：{servicer}", "Servicer: {servicer}"),
@@ -1422,6 +1430,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "Sign in: there is no token, or it is not valid any more",
     ),
     "api.TOO_MANY_REQUESTS": ("请求太频繁，请稍后再试", "Too many requests; try again a little later"),
+    "api.stopping": ("机器人正在重启，请几秒后再试", "The bot is restarting; try again in a few seconds"),
     "api.UNAVAILABLE": ("数据库暂时不可用，请稍后再试", "The database cannot be used now; try again later"),
     "api.NOT_FOUND": ("没有这个地址", "There is nothing at this address"),
     "api.METHOD_NOT_ALLOWED": ("这个地址不支持该方法", "This address does not take that method"),

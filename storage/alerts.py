@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from math import isfinite
 
+from bot.faults import point
 from bot.model import Alert, Handoff, Quiet, Rule, Watched
 from bot.ports import Closed, Order, Sending
 from storage import rows
@@ -91,6 +92,7 @@ class Alerts:
                 ours += [each for each in order.sendings if _claim(db, each, now)]
                 watch_at = order.watch_at if isfinite(order.watch_at) else None
                 db.execute(_WATCH, (watch_at, *_moving(order.handoff), order.handoff.active_at))
+            point("alert.claiming")
             return ours
 
         return await self._db.write(work, durable=any(order.sendings for order in orders))
@@ -116,6 +118,7 @@ class Alerts:
             sql = """UPDATE alerts SET state='closed', next_at=NULL
                 WHERE handoff_id=? AND state != 'closed' RETURNING told"""
             told = [each for each in handoff_ids if any(row[0] for row in db.execute(sql, (each,)).fetchall())]
+            point("last_word.claiming")
             return [Closed(each, _asked_in(db, each)) for each in told]
 
         return await self._db.write(work, durable=True)
@@ -143,6 +146,7 @@ class Alerts:
             first = db.execute(sql, values).rowcount == 1
             if first:  # have the rules look anew
                 db.execute("UPDATE alerts SET next_at=? WHERE handoff_id=? AND state='open'", (now, handoff_id))
+            point("quiet.recording")
             return first
 
         return await self._db.write(work)

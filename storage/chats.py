@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+from bot.faults import point
 from bot.model import CardTap, GroupMessage
 from bot.ports import LostCommand
 from storage.database import Database
@@ -43,6 +44,7 @@ class Chats:
                     now,
                 ),
             ).fetchone()
+            point("command.claiming")
             return row[0] if row else None
 
         return await self._db.write(work)

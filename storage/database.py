@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from storage.turns import Turns, Work
 T = TypeVar("T")
 TURN_SECONDS = 0.005
 CACHE_KIB = 8 * 1024  # a connection's page cache; memory stays flat however large the file grows
+ROOM = 1024 * 1024  # bytes, below which a disk that was full still is
 LATELY = 10.0  # seconds a write proves for that others can be made
 
 
@@ -96,7 +98,9 @@ class Connection:
         self._is_over()
 
     def _is_over(self) -> None:
-        if self.trouble is not None and self.trouble.kind != "damaged":
+        """Not damage; nor a full disk, while there is room for a little and for no more."""
+        kind = self.trouble.kind if self.trouble is not None else ""
+        if kind != "damaged" and (kind != "full" or shutil.disk_usage(self._path.parent).free >= ROOM):
             self.trouble = None
 
     def _begin(self, connection: sqlite3.Connection, works: list[Work[sqlite3.Connection]]) -> None:

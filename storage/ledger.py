@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import TypeVar
 
 from bot.audit import intended
+from bot.faults import point
 from bot.model import Handoff, HandoffStatus, Operator, Scope, ServiceState, SessionKey
 from bot.ports import CodeMessage, PendingEnding
 from bot.sessions import Ending, EventDraft, Session
@@ -62,6 +65,7 @@ class Ledger(Questions):
             for session in loaded.values():
                 decide(session)
             unit.save(db, loaded.values(), now, self._keeping)
+            point("states.following")
 
         await self._db.write(work)
 
@@ -74,6 +78,7 @@ class Ledger(Questions):
             session = unit.load_one(db, key, self._tenant)
             result = decide(session)
             unit.save(db, [session], now, self._keeping)
+            point("session.changing")
             return result
 
         return await self._db.write(work, durable=durable)
@@ -121,6 +126,7 @@ class Ledger(Questions):
             ).fetchone()
             if entry := intended(now, operator, via, session.handoff):
                 append(db, entry)
+            point("ending.recording")
             return session.handoff, Ending(row[0], session.handoff.id, operator, via, reason, now, row[1]), True
 
         return await self._db.write(work, durable=True)
@@ -145,6 +151,7 @@ class Ledger(Questions):
             session = unit.load_one(db, key, self._tenant)
             result = decide(session)
             unit.save(db, [session], now, self._keeping)
+            point("ending.settling")
             return result
 
         return await self._db.write(work)
@@ -196,6 +203,7 @@ class Ledger(Questions):
             if taken is None:
                 return None
             row = db.execute(f"{HANDOFFS} WHERE id=?", (handoff_id,)).fetchone()
+            point("code.taking")
             return CodeMessage(rows.handoff(row), given_in, *taken)
 
         return await self._db.write(work, durable=True)
@@ -211,6 +219,7 @@ class Ledger(Questions):
                 (state, errcode, error, handoff.id, given_in),
             )
             unit.append_events(db, [event])
+            point("code.settling")
 
         await self._db.write(work)
 
@@ -223,9 +232,14 @@ class Ledger(Questions):
         found = await self._db.read(lambda db: db.execute(sql, given_in).fetchall())
         return [(handoff_id, ServiceState(state)) for handoff_id, state in found]
 
-    async def recover_codes(self) -> None:
-        """At start: what a dead process was sending may be sent again with the same single-use code."""
-        await self._db.write(lambda db: db.execute("UPDATE codes SET state='pending' WHERE state='sending'"))
+    async def recover_codes(self, busy: Iterable[tuple[int, ServiceState]] = (), dead: float = inf) -> None:
+        """What nobody is sending any more may be sent again with the same single-use code: at start all, later what is
+        not `busy` in this process. A closing message may be another's until its code was `dead` for a while."""
+        ours = json.dumps([handoff_id * 8 + given_in for handoff_id, given_in in busy])
+        sql = f"""UPDATE codes SET state='pending' WHERE state='sending'
+            AND (service_state < {ServiceState.ENDED:d} OR expires_at <= ?)
+            AND handoff_id * 8 + service_state NOT IN (SELECT value FROM json_each(?))"""
+        await self._db.write(lambda db: db.execute(sql, (dead, ours)))
 
     async def code_state(self, handoff_id: int, given_in: ServiceState) -> str:
         """As `settle_code` has it, or pending or sending; empty where there is no code."""

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from bot.faults import point
 from bot.model import EventType, Scope
 from bot.ports import DeadDelivery, Delivery
 from storage import rows
@@ -105,6 +106,7 @@ class Outbox:
             db.execute(sql, (now + lease, row[0]))
             number, key, attempts, *rest = row
             handoff, event = tuple(rest[:HANDOFF_WIDTH]), tuple(rest[HANDOFF_WIDTH:])
+            point("webhook.taking")
             return Delivery(number, key, webhook, attempts, rows.event(event), rows.handoff(handoff))
 
         return await self._db.write(work, durable=True)
@@ -124,6 +126,7 @@ class Outbox:
             ).rowcount
             if changed:
                 db.execute(_LINE_UP, (now, delivery.handoff.id, delivery.webhook))
+            point("webhook.settling")
 
         await self._db.write(work)
 
@@ -180,6 +183,7 @@ def _collect(db: sqlite3.Connection, wanted: Mapping[str, str], now: float) -> i
         db.execute("UPDATE webhooks SET event_id=? WHERE id=?", (end, webhook))
         db.executemany(_LINE_UP, [(now, handoff, webhook) for handoff in dict.fromkeys(handoffs)])
         made += len(handoffs)
+    point("webhook.collecting")
     return made
 
 

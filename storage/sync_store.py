@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
+from bot.faults import point
 from bot.model import Handoff, KfAccount, KfItem, Scope, SyncPage
 from bot.ports import AccountState, Committed, Decide, ParkedItem
 from bot.sessions import Session
@@ -78,6 +79,7 @@ class SyncStore:
             if page.next_cursor:
                 sql = "UPDATE accounts SET cursor=?, synced_at=?, error=NULL WHERE open_kfid=?"
                 db.execute(sql, (page.next_cursor, now, open_kfid))
+            point("page.committing")
             return committed
 
         return await self._db.write(work)

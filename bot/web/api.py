@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 
 from bot.audit import Door
 from bot.audited import Audit
-from bot.errors import BadRequest
+from bot.errors import BadRequest, KfbotError
 from bot.ports import Clock
 from bot.web import fields
 from bot.web.calls import Route
@@ -100,19 +100,20 @@ class Api:
         return serve
 
     def _audited(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """What is asked to be changed: who is turned away at the door is entered here, who came in by the service."""
+        """What changes something or hands out a file: who is turned away at the door is entered in the audit log here,
+        who has come in by the service."""
         serve, verb = self._served(route), route.path.rpartition("/")[2]
 
         async def watched(request: web.Request) -> web.StreamResponse:
             try:
                 return await serve(request)
-            except Exception as error:
+            except KfbotError as error:
                 attempt = self._audit.attempt(Door.API, None, verb)
                 attempt.came(request.get(WHO), address_of(request.remote, request.headers))
                 await attempt.raised(error)
                 raise
 
-        return watched if route.method == "POST" else serve
+        return watched if route.method == "POST" or route.sends else serve
 
     async def _read(self, route: Route, request: web.Request) -> Json:
         say = self._say

@@ -143,6 +143,7 @@ class Calls:
         if kf:
             scope = Scope(frozenset({kf}), others=False) if kf in scope else NOTHING
         selection = Selection(What(values["what"]), since, until, scope, self._tenant)
+        await self._service.entered(claims, "export", open_kfid=kf, what=values["what"])
         return self._extracts.of(claims.userid, selection, Form(values["form"]), kf)
 
     async def _me(self, claims: AgentClaims, values: Json) -> Json:
@@ -159,7 +160,7 @@ class Calls:
 
     async def _open_session(self, _: None, values: Json) -> Json:
         claims = self._tokens.agent(values["token"])
-        await self._service.log_in(claims)
+        await self._service.entered(claims, "session")
         return {"expiresAt": iso(claims.expires_at)}
 
     async def _close_session(self, _: None, values: Json) -> None:

@@ -35,7 +35,16 @@ HOMES = {
     ),
     "aiohttp": ("bot/http.py", "bot/channels/", "bot/server.py", "bot/app.py", "bot/web/", "bot/sandbox/"),
 }
-VALUES = {"bot.model", "bot.errors", "bot.states", "bot.sessions", "bot.ending", "bot.phrases", "bot.hours"}
+VALUES = {
+    "bot.model",
+    "bot.errors",
+    "bot.states",
+    "bot.sessions",
+    "bot.ending",
+    "bot.faults",
+    "bot.phrases",
+    "bot.hours",
+}
 
 
 def _files() -> Iterator[Path]:

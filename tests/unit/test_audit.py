@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.audit import COLUMNS, Door, Entry, Misfit, Place, Row, follow, link, row
-from bot.model import Operator, OperatorType
+from bot.audit import COLUMNS, Door, Entry, Misfit, Place, Row, follow, intended, link, row
+from bot.model import Handoff, HandoffStatus, Operator, OperatorType, Via
 
 ANN = "wm7lAnn0000000000000000000000001"
 LI = Operator(OperatorType.AGENT, "LiNa")
@@ -58,6 +58,22 @@ def test_of_a_customer_there_is_a_digest_alone() -> None:
 def test_who_is_unknown_has_no_name() -> None:
     shown = named(chain(entry(who=None))[0])
     assert (shown["operator_type"], shown["operator_id"]) == ("", "")
+
+
+def test_ends_that_come_by_no_door_or_by_the_hundred_are_entered_with_their_intention() -> None:
+    handoff = Handoff(12, "ww", "wkA", ANN, HandoffStatus.ACCEPTED, None, 0.0)
+    user, agent, rule = (Operator(kind, "who") for kind in OperatorType)
+    found = {
+        (via, who.type): (entry.door, entry.verb, entry.handoff_id, entry.open_kfid)
+        for via in Via
+        for who in (user, agent, rule)
+        if (entry := intended(1.0, who, via, handoff))
+    }
+    assert found[Via.API, OperatorType.USER] == (Door.API, "end-by-user", 12, "wkA")
+    assert found[Via.API, OperatorType.AGENT] == (Door.API, "complete", 12, "wkA")
+    assert found[Via.CHAT, OperatorType.USER] == (Door.CHAT, "end", 12, "wkA")
+    assert found[Via.POLICY, OperatorType.SYSTEM] == (Door.POLICY, "end", 12, "wkA")
+    assert {via for via, _ in found} == {Via.API, Via.CHAT, Via.POLICY}, "the others are entered at their doors"
 
 
 def test_anybody_can_compute_the_hash_with_usual_tools() -> None:

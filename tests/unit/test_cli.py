@@ -99,6 +99,10 @@ def test_what_scripts_use_has_json(main: Main, verb: str) -> None:
         ["run", "--settings"],
         ["export", "sessions"],
         ["export", "--format", "xlsx"],
+        ["backup", "extra"],
+        ["forget"],
+        ["forget", "12"],
+        ["forget", "wm7l…OUPw"],
     ],
 )
 def test_wrong_use_prints_usage_to_stderr(main: Main, words: list[str]) -> None:
@@ -111,7 +115,17 @@ def test_wrong_use_prints_usage_to_stderr(main: Main, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [[], ["run"], ["check", "--json"], ["end", "wm1", "--json"], ["status", "--json"], ["export"]]
+    "verb",
+    [
+        [],
+        ["run"],
+        ["check", "--json"],
+        ["end", "wm1", "--json"],
+        ["status", "--json"],
+        ["export"],
+        ["backup"],
+        ["forget", "wm1234"],
+    ],
 )
 def test_five_mistakes_are_five_lines_and_nothing_is_started(main: Main, tmp_path: Path, verb: list[str]) -> None:
     Path("settings.yaml").write_text(FIVE_MISTAKES)

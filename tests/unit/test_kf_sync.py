@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from bot import sessions
 from bot.errors import KfbotError, RateLimited, StorageError, WeComError
 from bot.kf_sync import (
     COLLECT,
@@ -21,10 +22,12 @@ from bot.kf_sync import (
     TOKEN_LESS_AFTER,
     TOKEN_LIFE,
     KfSync,
+    _as_received,
     _Line,
 )
 from bot.model import EVERYTHING, HandoffStatus, KfItem, SessionKey, SyncPage
 from bot.ports import AccountState, Committed
+from bot.wecom.protocol import parse_page
 from storage.ledger import Ledger
 from storage.sync_store import SyncStore
 from tests.fakes import ANN, BOB, HUMAN, KF, KF2, LI, FakeClock, FakeKf, FakeSleep, raising, refusal, unavailable
@@ -803,3 +806,78 @@ async def test_what_is_read_only_after_its_session_has_expired_is_history(line: 
     line.clock.move(49 * 3600.0)
     assert await line.sync.reread(await line.store.parked(EVERYTHING, 9), tolerant) == (1, 0)
     assert await line.ledger.history() == []
+
+
+# -- what cannot be followed
+
+
+def poisoned(line: Line, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A mistake of ours meets this text."""
+    follow = sessions.follow
+
+    def mistaken(session: sessions.Session, item: KfItem, *args: Any, **options: Any) -> None:
+        if item.text == text:
+            raise ZeroDivisionError("the bug")
+        follow(session, item, *args, **options)
+
+    monkeypatch.setattr(sessions, "follow", mistaken)
+
+
+async def test_an_item_that_nothing_can_be_made_of_is_parked_and_the_account_goes_on(
+    line: Line, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await warm(line)
+    poisoned(line, monkeypatch, "毒")
+    line.kf.pages(words("一", "毒", "二", cursor="C1", has_more=True), words("三", cursor="C2"))
+    await line.sync.sync(KF)
+    assert (line.texts, (await line.account()).cursor) == (["一", "二", "三"], "C2")
+    [item] = await line.store.parked(EVERYTHING, 9)
+    assert (item.msgid, item.why) == ("m-毒", "ZeroDivisionError: the bug")
+    assert line.observed["parked"] == 1
+    assert "item not followed | account=" in caplog.text and "Traceback" in caplog.text
+
+
+async def test_it_can_be_read_again_once_the_mistake_is_mended(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    await warm(line)
+    with monkeypatch.context() as mistaken:
+        poisoned(line, mistaken, "毒")
+        at = int(line.clock.now())
+        line.kf.pages(SyncPage([KfItem("p1", KF, ANN, at, 3, "text", text="毒")], "C1", False))
+        await line.sync.sync(KF)
+        assert await line.sync.reread(await line.store.parked(EVERYTHING, 9), parse_page) == (0, 1), "still mistaken"
+    assert await line.sync.reread(await line.store.parked(EVERYTHING, 9), parse_page) == (1, 0)
+    assert await line.store.parked(EVERYTHING, 9) == []
+    assert line.texts[-1:] == ["毒"]
+
+
+@pytest.mark.parametrize("keep_text", [True, False])
+@pytest.mark.parametrize(
+    "item",
+    [
+        KfItem("p1", KF, ANN, 1_700_000_001, 3, "text", text="毒", menu_id="m"),
+        KfItem("p2", KF, ANN, 1_700_000_001, 5, "image", servicer_userid=LI),
+        KfItem("p3", KF, ANN, 1_700_000_001, 4, "event", event_type="enter_session", event={
+            "event_type": "enter_session", "open_kfid": KF, "external_userid": ANN}),
+        KfItem("p4", KF, ANN, 1_700_000_001, 3, "hologram", raw={
+            "msgid": "p4", "open_kfid": KF, "external_userid": ANN, "send_time": 1_700_000_001, "origin": 3,
+            "msgtype": "hologram"}),
+    ],
+    ids=lambda item: item.msgtype if isinstance(item, KfItem) else str(item),
+)  # fmt: skip
+def test_it_is_parked_as_it_came_but_for_words_that_are_not_kept(item: KfItem, *, keep_text: bool) -> None:
+    [again] = parse_page({"msg_list": [_as_received(item, keep_text)]}, KF).items
+    assert again == (item if keep_text else replace(item, text=""))
+
+
+async def test_a_full_disk_parks_nothing(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    await warm(line)
+
+    async def full(*args: Any) -> Committed:
+        raise StorageError("no room", "full")
+
+    line.kf.pages(words("一", cursor="C1"))
+    with monkeypatch.context() as patched:
+        patched.setattr(line.store, "commit", full)
+        with pytest.raises(StorageError, match="no room"):
+            await line.sync.sync(KF)
+    assert await line.store.parked(EVERYTHING, 9) == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -87,7 +89,52 @@ async def test_the_timer_runs_jobs_again_after_a_failure(seen: Seen) -> None:
     scheduler.start()
     async with asyncio.timeout(30):
         await twice.wait()
-    scheduler.stop()
-    scheduler.stop()
-    await asyncio.sleep(0)
+    await scheduler.stop()
+    await scheduler.stop()
     assert seen[0] == ("work", "failed")
+
+
+@pytest.fixture
+async def busy(seen: Seen) -> AsyncIterator[Busy]:
+    """A scheduler whose one job is under way, begun by the timer."""
+    busy = Busy()
+    busy.scheduler = Scheduler([Job("long", 0.01, busy.work)], seen.observe)
+    busy.scheduler.start()
+    async with asyncio.timeout(30):
+        await busy.begun.wait()
+    yield busy
+    await busy.scheduler.stop(0)
+
+
+class Busy:
+    scheduler: Scheduler
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+        self.ended = ""
+
+    async def work(self) -> None:
+        self.begun.set()
+        try:
+            await self.go_on.wait()
+            self.ended = "by itself"
+        except asyncio.CancelledError:
+            self.ended = "cut off"
+            raise
+
+
+async def test_a_job_under_way_may_finish_while_the_bot_stops(busy: Busy) -> None:
+    stopping = asyncio.create_task(busy.scheduler.stop(30))
+    await asyncio.sleep(0)
+    busy.go_on.set()
+    await stopping
+    assert busy.ended == "by itself"
+
+
+async def test_a_job_that_takes_too_long_is_cut_off_without_an_error_in_the_log(
+    busy: Busy, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await busy.scheduler.stop(0)
+    assert busy.ended == "cut off"
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from bot import server
 from bot.metrics import Metrics
 from bot.sandbox.crypto import MessageCrypto, signature
-from bot.server import CALLBACK, CallbackRoute, Hooks, Readiness
+from bot.server import CALLBACK, CallbackRoute, Hooks, Readiness, Turnstile
 from bot.wecom.crypto import MAX_BODY_BYTES, CallbackCrypto
+from bot.wecom.errcodes import meaning_of
+from bot.wording import Words
 from tests.fakes import FakeClock
 
 TOKEN, KEY, CORP = "QDG6eK", "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C", "wx5823bf96d3bd56c7"
@@ -36,6 +38,7 @@ class Site:
     port: int
     session: ClientSession
     metrics: Metrics
+    turnstile: Turnstile
     woken: list[tuple[str, str]] = field(default_factory=list)
     changed: list[None] = field(default_factory=list)
     readiness: Callable[[], Awaitable[Readiness]] | None = None
@@ -100,11 +103,13 @@ async def a_site(crypto: CallbackCrypto | None) -> AsyncIterator[Site]:
         lambda: made[0].changed.append(None),
         readiness,
     )
-    runner = server.runner(server.build(CallbackRoute(crypto, hooks, FakeClock(NOW), metrics), hooks, metrics))
+    turnstile = Turnstile(Words("en", "kfbot", meaning_of))
+    route = CallbackRoute(crypto, hooks, FakeClock(NOW), metrics)
+    runner = server.runner(server.build(route, hooks, metrics, turnstile=turnstile))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with ClientSession(timeout=ClientTimeout(total=60)) as session:
-        made.append(Site(runner.addresses[0][1], session, metrics))
+        made.append(Site(runner.addresses[0][1], session, metrics, turnstile))
         yield made[0]
     await runner.cleanup()
 
@@ -330,6 +335,42 @@ async def test_no_query_string_is_ever_logged(site: Site, caplog: pytest.LogCapt
     assert len(lines(caplog)) <= 1
 
 
+# -- the end
+
+
+async def test_once_closed_it_turns_away_all_but_probes(site: Site) -> None:
+    assert await site.push(kf_event()) == (200, b"success")
+    site.turnstile.close()
+    assert await site.push(kf_event()) == (503, b"The bot is restarting; try again in a few seconds\n")
+    assert len(site.woken) == 1
+    status, body = await site.ask("GET", "/api/handoffs")
+    assert (status, json.loads(body)["error"]["code"]) == (503, "UNAVAILABLE")
+    assert [(await site.ask("GET", path))[0] for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 200]
+
+
+async def test_who_is_turned_away_is_told_when_to_come_again_and_on_another_line(site: Site) -> None:
+    site.turnstile.close()
+    async with site.session.post(f"http://127.0.0.1:{site.port}{CALLBACK}", data=b"<xml/>") as response:
+        assert (response.headers["Retry-After"], response.headers["Connection"]) == ("5", "close")
+
+
+async def test_it_is_empty_when_all_who_came_in_have_left(site: Site) -> None:
+    await site.turnstile.empty()
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(b"POST /callback/kf HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n<xml>")
+    async with asyncio.timeout(60):
+        while not site.turnstile._inside:  # noqa: ASYNC110  the server tells nobody
+            await asyncio.sleep(0.01)
+        site.turnstile.close()
+        leaving = asyncio.create_task(site.turnstile.empty())
+        await asyncio.sleep(0)
+        assert not leaving.done()
+        writer.write(b"</x>")
+        await leaving
+        assert b"400" in await reader.readline()
+    writer.close()
+
+
 # -- probes
 
 
@@ -355,6 +396,16 @@ async def test_ready_is_200_and_not_ready_503_with_reasons(site: Site) -> None:
         "ready": False,
         "checks": {"storage": "", "token": "no token yet", "group": "connecting"},
     }
+
+
+async def test_what_is_over_is_told_and_costs_no_readiness(site: Site) -> None:
+    async def stood_still() -> Readiness:
+        return Readiness(True, {"storage": ""}, {"loop": "stood still for 7.0 s, 20 s ago"})
+
+    site.readiness = stood_still
+    status, body = await site.ask("GET", "/readyz")
+    assert status == 200
+    assert json.loads(body)["lately"] == {"loop": "stood still for 7.0 s, 20 s ago"}
 
 
 async def test_a_probe_that_hangs_is_not_ready(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

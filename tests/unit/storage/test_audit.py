@@ -11,11 +11,14 @@ import pytest
 
 from bot.audit import PRUNE, Door, Entry, Place, Row
 from bot.errors import StorageError
-from bot.model import Operator, OperatorType
+from bot.model import HandoffStatus, Operator, OperatorType, SessionKey, Via
+from bot.sessions import SYSTEM, Session, open_handoff
 from storage import audit
 from storage.audit import DAY, AuditLog, append, digest
 from storage.database import Database
-from tests.fakes import ANN, BOB
+from storage.ledger import Ledger
+from storage.retention import Retention
+from tests.fakes import ANN, BOB, KF, TENANT
 
 NOW = 1_800_000_000.0
 KEEP = 90 * DAY
@@ -219,6 +222,38 @@ async def test_what_is_older_than_the_retention_goes_and_the_rest_still_fits(log
     found = await log.verify()
     assert (found.misfit, found.count, found.after) == (None, 2, last)
     assert (await log.verify(last)).known is True and (await log.verify(Place(2, last.hash))).known is None
+
+
+async def test_the_retention_does_it(log: AuditLog, database: Database) -> None:
+    await aged(log)
+    assert (await Retention(database, KEEP).prune(NOW))["audit"] == 3
+    assert await Retention(database, KEEP).prune(NOW) == {}
+
+
+async def test_an_intention_and_its_row_are_one_transaction(
+    log: AuditLog, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end by a policy or over the API is entered, or not intended at all."""
+    ledger, key = Ledger(database, TENANT), SessionKey(KF, ANN)
+
+    def begin(session: Session) -> None:
+        open_handoff(session, HandoffStatus.ACCEPTED, "LiNa", NOW, Via.EVENT)
+
+    async def intend() -> None:
+        await ledger.open_ending(key, lambda session: True, SYSTEM, Via.POLICY, "", NOW, 15.0, None)
+
+    def broken(*_: object) -> int:
+        raise StorageError("disk full")
+
+    await ledger.change(key, begin, NOW)
+    with monkeypatch.context() as patch:
+        patch.setattr("storage.ledger.append", broken)
+        with pytest.raises(StorageError):
+            await intend()
+    assert (await ledger.session(key)).ending is None and await rows(log) == []
+    await intend()
+    assert (await ledger.session(key)).ending is not None
+    assert [row[2:7] for row in await rows(log)] == [("policy", "SYSTEM", "kfbot", "end", 1)]
 
 
 async def test_it_is_done_by_the_day(log: AuditLog) -> None:

@@ -45,6 +45,10 @@ def rows(path: Path, sql: str = "SELECT count(*) FROM customers") -> int:
         return int(db.execute(sql).fetchone()[0])
 
 
+def names(folder: Path) -> set[str]:
+    return {each.name for each in folder.iterdir()}
+
+
 async def test_everything_is_in_it(full: Database, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     size = await back_up(full.path, copy)
@@ -68,7 +72,8 @@ async def test_who_writes_meanwhile_does_not_wait_and_is_not_in_it(full: Databas
 
         def write(done: int, total: int) -> None:
             nonlocal written
-            other.execute("DELETE FROM customers WHERE external_userid IN (SELECT external_userid FROM customers LIMIT 9)")
+            some = "SELECT external_userid FROM customers LIMIT 9"
+            other.execute(f"DELETE FROM customers WHERE external_userid IN ({some})")
             written += 1
 
         await back_up(full.path, copy, write)
@@ -109,11 +114,11 @@ async def test_a_folder_that_is_not_there(full: Database, tmp_path: Path) -> Non
 async def test_no_database(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         await back_up(tmp_path / "kfbot.db", tmp_path / "copy.db")
-    assert list(tmp_path.iterdir()) == []
+    assert names(tmp_path) == set()
 
 
 async def test_given_up_it_leaves_nothing(full: Database, tmp_path: Path) -> None:
-    begun, go_on, before = threading.Event(), threading.Event(), set(tmp_path.iterdir())
+    begun, go_on, before = threading.Event(), threading.Event(), names(tmp_path)
 
     def halt(done: int, total: int) -> None:
         begun.set()
@@ -127,17 +132,15 @@ async def test_given_up_it_leaves_nothing(full: Database, tmp_path: Path) -> Non
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await work
-    assert set(tmp_path.iterdir()) == before
+    assert names(tmp_path) == before
 
 
-async def test_without_room_nothing_is_begun(
-    full: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_room_nothing_is_begun(full: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
     with pytest.raises(NoRoom) as told:
         await back_up(full.path, tmp_path / "copy.db")
     assert told.value.free == 1000 < told.value.needed
-    assert not list(tmp_path.glob("*copy*"))
+    assert not any("copy" in name for name in names(tmp_path))
 
 
 async def test_a_damaged_copy_is_none(full: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +148,7 @@ async def test_a_damaged_copy_is_none(full: Database, tmp_path: Path, monkeypatc
     with pytest.raises(StorageError) as told:
         await back_up(full.path, tmp_path / "copy.db")
     assert told.value.kind == "damaged"
-    assert not list(tmp_path.glob("*copy*"))
+    assert not any("copy" in name for name in names(tmp_path))
 
 
 async def test_it_is_on_disk_before_it_has_its_name(
@@ -155,7 +158,7 @@ async def test_it_is_on_disk_before_it_has_its_name(
     copy, sync = tmp_path / "copy.db", os.fsync
 
     def fsync(handle: int) -> None:
-        said.append((os.readlink(f"/proc/self/fd/{handle}"), copy.exists()))
+        said.append((str(Path(f"/proc/self/fd/{handle}").readlink()), copy.exists()))
         sync(handle)
 
     monkeypatch.setattr(os, "fsync", fsync)

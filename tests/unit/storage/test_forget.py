@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -75,10 +76,11 @@ class Bot:
         handoff = await self.ledger.change(key, _last_words, NOW)
         if ends:
             await self.ledger.open_ending(key, lambda session: True, AGENT, Via.COMMAND, reason, NOW, 15.0, None)
-            customer_ = Operator(OperatorType.USER, customer)
-            await self.ledger.settle_ending(
-                key, handoff.id, "done", "ended", 0, NOW, lambda session: finish(session, customer_, Via.CHAT, NOW, reason)
-            )
+
+            def end(session: Session) -> Handoff:
+                return finish(session, Operator(OperatorType.USER, customer), Via.CHAT, NOW, reason)
+
+            await self.ledger.settle_ending(key, handoff.id, "done", "ended", 0, NOW, end)
             await self.ledger.change(
                 key, lambda session: session.ratings.append(RatingDraft(handoff.id, "good", NOW)), NOW
             )
@@ -329,7 +331,12 @@ async def test_a_large_file_is_not_written_anew_beside_a_running_bot(
 ) -> None:
     monkeypatch.setattr(module, "SMALL", 0)
     said: list[str] = []
-    monkeypatch.setattr(module, "_write_anew", lambda db, path: said.append("anew") or True)
+
+    def write_anew(db: sqlite3.Connection, path: Path) -> bool:
+        said.append("anew")
+        return True
+
+    monkeypatch.setattr(module, "_write_anew", write_anew)
     with Lock(bot.database.path):
         assert (await forget.wipe()).running
     assert said == []
@@ -339,7 +346,7 @@ async def test_a_large_file_is_not_written_anew_beside_a_running_bot(
 
 async def test_nor_without_room(bot: Bot, forget: Forget, monkeypatch: pytest.MonkeyPatch) -> None:
     await forget.erase(NAME, NOW)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
     wiped = await forget.wipe()
     assert (wiped.running, wiped.room) == (False, False)
 

@@ -1,14 +1,16 @@
-"""A disk that is full, a file that may not be written, a disk that fails: refused in words, and over when it is over."""
+"""A full disk, a file that may not be written, a disk that fails: refused in words, and over when it is over."""
 
 from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlite_utils import Database as Tables
@@ -84,6 +86,18 @@ async def test_when_there_is_room_again_the_next_proof_ends_the_trouble(database
     assert not trouble(database)
 
 
+async def test_room_for_a_little_is_none(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await pages(database, 1)
+    await refused(database)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=9000))
+        await put(database, "little")
+        with pytest.raises(StorageError):
+            await database.prove()
+    await database.prove()
+    assert not trouble(database)
+
+
 async def test_a_proof_is_not_repeated_while_things_are_written_anyway(database: Database) -> None:
     await put(database, "just now")
     said: list[str] = []
@@ -109,11 +123,17 @@ def nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
+def allow(path: Path, mode: int) -> None:
+    """Of a database, all its files."""
+    for each in [path] if path.is_dir() else path.parent.glob(f"{path.name}*"):
+        each.chmod(mode)
+
+
 @pytest.fixture
-async def public() -> AsyncIterator[Path]:
-    """A database in a folder that everybody can reach and write."""
+async def public(database: Database) -> AsyncIterator[Path]:
+    """A database in a folder that everybody can reach and write. What is imported late has been for the other one."""
     with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o777)
+        allow(Path(folder), 0o777)
         database = Database(Path(folder) / "kfbot.db")
         with nobody():
             await database.open()
@@ -122,7 +142,7 @@ async def public() -> AsyncIterator[Path]:
 
 
 async def test_a_file_that_may_not_be_written_is_told_with_who_should(public: Path) -> None:
-    os.chmod(public, 0o444)
+    allow(public, 0o444)
     database = Database(public)
     with nobody(), pytest.raises(StorageError) as told:
         await database.open()
@@ -134,13 +154,12 @@ async def test_a_file_that_may_not_be_written_is_told_with_who_should(public: Pa
 
 
 async def test_once_it_may_be_written_nothing_has_to_be_restarted(public: Path) -> None:
-    os.chmod(public, 0o444)
+    allow(public, 0o444)
     database = Database(public)
     with nobody():
         assert (await refused(database, "x")).kind == "readonly"
         assert trouble(database)
-    for file in public.parent.iterdir():
-        os.chmod(file, 0o666)
+    allow(public, 0o666)
     with nobody():
         await put(database, "after")
         assert not trouble(database)
@@ -148,11 +167,11 @@ async def test_once_it_may_be_written_nothing_has_to_be_restarted(public: Path) 
 
 
 async def test_a_folder_that_may_not_be_written_is_told(public: Path) -> None:
-    os.chmod(public.parent, 0o555)
+    allow(public.parent, 0o555)
     database = Database(public.with_name("other.db"))
     with nobody(), pytest.raises(StorageError) as told:
         await database.open()
-    os.chmod(public.parent, 0o777)
+    allow(public.parent, 0o777)
     assert told.value.kind == "unreachable"
     assert "打不开" in ZH.storage(told.value)
     await database.close()
@@ -176,9 +195,9 @@ async def test_a_new_database_is_nobody_elses_to_read(database: Database) -> Non
 
 def cut_off(path: Path) -> None:
     """The log that SQLite has open leads nowhere from now on."""
-    with open("/dev/null", "rb") as nowhere:
+    with Path("/dev/null").open("rb") as nowhere:
         for handle in Path("/proc/self/fd").iterdir():
-            if handle.exists() and os.readlink(handle) == f"{path}-wal":
+            if handle.exists() and str(handle.readlink()) == f"{path}-wal":
                 os.dup2(nowhere.fileno(), int(handle.name))
 
 
