@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 CODE   := bot commands storage tests bench docs bot.py
 
-.PHONY: demo run test check lint types bench docs clean
+.PHONY: demo run test check lint types bench soak docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/python bot.py demo
@@ -26,6 +26,9 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.soak
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m tests.docs --write

@@ -25,6 +25,7 @@ sessions want: `speaker` tells the group, `policies` ends.
     flows       dispatch (group)  kf_sync  checks (state reads)  aftermath (what follows a page)  names
     adapters    wecom/  channels/  http  window  and, beside this package, storage/
     edges       server  web/ (API, pages, live sockets, login)  scheduler  metrics  log  desk (own health, pairing)
+    life        supervisor (what dies comes back)  watchdog (of the event loop)  drain (how it all ends)
     root        app  (knows everything)  core  alerting  <-  cli, demo, check, *_script  <-  bot.py
 
 `sandbox/` is a small WeCom to run against. It imports nothing of the bot: it stands on the other side of the wire.

@@ -434,7 +434,7 @@ class App:
         await self.core.greetings.send_all()
 
     async def _take_up_leftovers(self) -> None:
-        """What a task that failed has left behind, or a CLI that was killed. What a dead bot has, is taken up at start."""
+        """What a failed task has left behind, or a CLI that was killed. What a dead bot has, is taken up at start."""
         busy = [*self.core.greetings.busy, *self.core.closings.busy]
         await self.core.ledger.recover_codes(busy, self.core.clock.now() - LEFT_BEHIND)
         await self.dispatch.forget_old()

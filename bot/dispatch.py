@@ -129,6 +129,7 @@ class Dispatch:
         try:
             text = self.say("command.lost", text=self.say.plain(lost.text))
             await self.channel.send(lost.chat_id, lost.is_group, text)
+            point("lost.told")
         except ChannelError as undelivered:
             log.warning("lost command not told | chat=%s %s", lost.chat_id, undelivered)
 

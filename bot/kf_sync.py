@@ -170,6 +170,7 @@ class KfSync:
             try:
                 await self.sync(line.open_kfid, line)
                 pause = RETRY
+                self._at_the_end(line)
             except asyncio.CancelledError:
                 raise
             except Exception as failed:
@@ -178,7 +179,6 @@ class KfSync:
                 await self._rest(line, PAUSE_AFTER_LIMIT if isinstance(failed, RateLimited) else pause)
                 pause = min(pause * 2, RETRY_MOST)
                 continue
-            self._at_the_end(line)
             if line.wanted == line.asked:
                 return
 

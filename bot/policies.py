@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bot.ending import EndResult, Outcome
+from bot.faults import point
 from bot.handoffs import Handoffs
 from bot.model import Operator, OperatorType, Via, Watched
 from bot.ports import Clock
@@ -50,9 +51,11 @@ class Policies:
         handoff = watched.handoff
         operator = Operator(OperatorType.SYSTEM, policy.value)
         async with gate:
+            point("policy.asked")
             result = await self._handoffs.end(
                 handoff.key, operator, Via.POLICY, handoff_id=handoff.id, still=self._wanted
             )
+            point("policy.ended")
         if result.outcome in (Outcome.FAILED, Outcome.UNKNOWN):
             await self._rest(watched, result)
         else:

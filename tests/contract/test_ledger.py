@@ -359,6 +359,30 @@ async def test_what_was_being_sent_at_a_crash_may_be_sent_again(records: Promise
     assert closing.attempts == 2
 
 
+async def test_what_somebody_is_sending_is_not_taken_from_him(records: Promise) -> None:
+    def greet(session: Session) -> None:
+        begin(session)
+        offer_greeting(session, HUMAN, "HUMAN", NOW)
+
+    await records.change(KEY, greet, NOW)
+    await records.take_code(1, HUMAN)
+    await records.recover_codes([(1, HUMAN)])
+    assert await records.code_state(1, HUMAN) == "sending"
+    await records.recover_codes([(2, HUMAN), (1, QUEUED)], dead=0.0)
+    assert await records.code_state(1, HUMAN) == "pending"
+
+
+async def test_a_closing_message_may_be_another_process_s_until_its_code_is_dead(records: Promise) -> None:
+    await begun(records, KEY)
+    await records.change(KEY, end_with("CODE"), NOW)
+    taken = await records.take_code(1, ENDED)
+    assert taken is not None
+    await records.recover_codes(dead=taken.expires_at - 0.1)
+    assert await records.code_state(1, ENDED) == "sending"
+    await records.recover_codes(dead=taken.expires_at)
+    assert await records.code_state(1, ENDED) == "pending"
+
+
 async def test_a_greeting_is_taken_once_for_each_state_while_the_handoff_is_open(
     records: Promise, open_ledger: Open
 ) -> None:

@@ -18,9 +18,9 @@ from typing import Any
 import bot.app
 import bot.checks
 import bot.core
+import bot.log  # as the next but one, what the verb would import in each life anew
 import bot.outbox
-import bot.log  # noqa: F401  imported by the verb otherwise, in each life anew
-import bot.settings_file  # noqa: F401
+import bot.settings_file
 from bot import cli, faults
 from tests.soak.moved import MovedClock
 
@@ -75,7 +75,8 @@ def _live(order: Order) -> None:
     try:
         _prepare(order)
         sys.argv = ["bot.py", "run", "--settings", order["settings"]]
-        code = cli.main()
+        cli.main()
+        code = 0
     except SystemExit as ended:
         code = ended.code
     except BaseException:
@@ -97,13 +98,19 @@ def _prepare(order: Order) -> None:
     clock = MovedClock(Path(order["clock"]))
     bot.core.SystemClock.now = lambda self: clock.now()  # type: ignore[method-assign]
     bot.app.SETTLE_EVERY = bot.checks.NAP = bot.checks.RETRY = bot.outbox.EVERY = OFTEN
-    faults.passed = _noting(order["passed"]) if order["passed"] else faults.dies_at(order["fault"])
+    faults.passed = _noting(order["passed"], faults.dies_at(order["fault"]))
 
 
-def _noting(path: str) -> Callable[[str], None]:
-    """Each passing as a line of a file."""
+def _noting(path: str, die: Callable[[str], None] | None) -> Callable[[str], None]:
+    """Each passing as a line of a file, also that of the death."""
     notes = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    return lambda name: (os.write(notes, f"{name}\n".encode()), None)[1]
+
+    def note(name: str) -> None:
+        os.write(notes, f"{name}\n".encode())
+        if die is not None:
+            die(name)
+
+    return note
 
 
 if __name__ == "__main__":

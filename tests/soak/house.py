@@ -11,9 +11,10 @@ import json
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -22,7 +23,7 @@ from bot.sandbox import Sandbox, SandboxConfig
 from tests.receiver import Receiver, receiving
 from tests.soak.moved import MovedClock
 from tests.soak.nursery import Life, Nursery
-from tests.soak.record import CODES, INTENTIONS, Record
+from tests.soak.record import CODES, Record
 
 KF = "wkSOAK00000000000000000000000001"
 CHAT = "wrSOAKGROUP"
@@ -31,27 +32,29 @@ PATIENCE = 60.0  # seconds; nothing takes as long, except on a machine with too 
 LOOK_EVERY = 0.01
 SOON = 90.0  # seconds: what is put off by less belongs to what is under way, and time is moved to it
 
+NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
+
 
 class Stuck(AssertionError):
     """What should have happened has not."""
 
 
 class House:
-    """`faults`: where the lives to come die, one after the other; those after them do not. `noting`: which life dies
-    nowhere, and notes the points it passes instead."""
+    """`faults`: where the lives to come die, one after the other; those after them do not. `settings`: sections other
+    than usual."""
 
     def __init__(
         self, folder: Path, nursery: Nursery, sandbox: Sandbox, clock: MovedClock, receiver: Receiver,
-        faults: Sequence[str], noting: int | None,
+        faults: Sequence[str], settings: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        self._folder, self._nursery, self._noting = folder, nursery, noting
+        self._folder, self._nursery = folder, nursery
         self.sandbox, self.clock, self.receiver = sandbox, clock, receiver
         self._faults = list(faults)
         self.record = Record(folder / "kfbot.db")
         self.lives: list[Life] = []
         self._left: dict[int, float] = {}
         self._http: aiohttp.ClientSession | None = None
-        (folder / "settings.yaml").write_text(json.dumps(self._settings()), "utf-8")
+        (folder / "settings.yaml").write_text(json.dumps({**self._settings(), **settings}), "utf-8")
 
     # -- lives
 
@@ -60,9 +63,9 @@ class House:
         return self.lives[-1]
 
     @property
-    def killed(self) -> int:
-        """How many lives have died where they were to."""
-        return sum(life.ended == -signal.SIGKILL for life in self.lives)
+    def killed(self) -> list[Life]:
+        """Those that have died where they were to."""
+        return [life for life in self.lives if life.ended == -signal.SIGKILL]
 
     async def begin(self) -> None:
         """A life that is ready. The one before must have ended."""
@@ -77,7 +80,7 @@ class House:
             self._left = self.record.leases()
         fault = self._faults[life.number] if life.number < len(self._faults) else ""
         settings, clock = self._folder / "settings.yaml", self._folder / "clock"
-        self._nursery.start(life, settings, clock, fault=fault, noting=life.number == self._noting)
+        self._nursery.start(life, settings, clock, fault=fault)
         self.lives.append(life)
 
     async def _ready(self) -> bool:
@@ -100,7 +103,7 @@ class House:
             raise Stuck(f"the bot has ended by itself ({ended})\n{self.life.said()}")
         return ended is not None
 
-    async def _end(self) -> None:
+    async def close(self) -> None:
         """Until nobody lives here."""
         while self.lives and self.life.ended is None:
             self.life.kill()
@@ -117,6 +120,7 @@ class House:
                 deadline = time.monotonic() + PATIENCE
             if time.monotonic() > deadline:
                 raise Stuck(f"{what}: it has not happened; undone: {self.record.undone()}\n{self.life.said()}")
+            self._is(self._let_leases_run_out)
             await asyncio.sleep(LOOK_EVERY)
 
     async def asked(self, ask: Callable[[], Awaitable[None] | None], come: Callable[[], object], what: str) -> None:
@@ -135,6 +139,9 @@ class House:
         """Until all that WeCom has to tell is on record, and nothing is left to do. What is put off for a little is
         waited for by moving time."""
         await self.until(self._is_settled, "settled")
+        while await self.status("/healthz") != 200:  # the record of one who has just died looks the same
+            await self.until(self._is_settled, "settled")
+            await asyncio.sleep(LOOK_EVERY)
 
     def _is_settled(self) -> bool:
         undone = self.undone()
@@ -162,11 +169,16 @@ class House:
             return False
 
     def undone(self) -> dict[str, float]:
-        """As in the record, without what is put off for long. Intentions of the dead wait for their lease."""
+        """As in the record, without what is put off for long."""
         soon, undone = self.clock.now() + SOON, self.record.undone()
-        if INTENTIONS in undone and (leases := self.record.leases()).items() <= self._left.items():
-            undone[INTENTIONS] = min(leases.values(), default=0.0)
         return {what: at for what, at in undone.items() if at <= soon}
+
+    def _let_leases_run_out(self) -> None:
+        """What the dead were working on is taken up when their time for it is over."""
+        leases = self.record.leases()
+        ahead = min(leases.values(), default=0.0) - self.clock.now()
+        if ahead > 0 and leases.items() <= self._left.items() and CODES not in self.record.undone():
+            self.move(ahead + 0.01)
 
     # -- over HTTP
 
@@ -201,10 +213,14 @@ class House:
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls, folder: Path, nursery: Nursery, faults: Sequence[str] = (), noting: int | None = None
+        cls,
+        folder: Path,
+        nursery: Nursery,
+        faults: Sequence[str] = (),
+        settings: Mapping[str, Any] = NO_CHANGES,
     ) -> AsyncIterator[House]:
         """With a WeCom, a webhook's receiver, and the first life begun."""
-        folder.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         clock = MovedClock(folder / "clock")
         config = SandboxConfig(retry_after=1.0, token_less_per_minute=10_000)
         sandbox = Sandbox(config, now=clock.now)
@@ -212,10 +228,10 @@ class House:
             sandbox.account_new(KF, "售前咨询", SERVICERS)
             sandbox.group_new("客服值班群", {**SERVICERS, "ChenJing": "陈静"}, CHAT)
             sandbox.groups.groups[CHAT].opened = True  # somebody has spoken to the bot there, so that it may push
-            house = cls(folder, nursery, sandbox, clock, receiver, faults, noting)
+            house = cls(folder, nursery, sandbox, clock, receiver, faults, settings)
             house._http = http
             try:
                 await house.begin()
                 yield house
             finally:
-                await house._end()
+                await house.close()

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +42,10 @@ class Life:
         return int(found[1]) if found else 0
 
     @property
-    def passed(self) -> list[str]:
-        """Names of fault points, each time one was passed, if that was to be noted."""
+    def passed(self) -> Counter[str]:
+        """How often each fault point was passed."""
         file = self.file("passed")
-        return file.read_text().splitlines() if file.exists() else []
+        return Counter(file.read_text().splitlines() if file.exists() else ())
 
     def kill(self) -> None:
         """Safe to call again and again; nothing comes of it before the process is there."""
@@ -74,12 +75,11 @@ class Nursery:
         self._cradle.stdin.close()
         self._cradle.wait(30)
 
-    def start(self, life: Life, settings: Path, clock: Path, *, fault: str = "", noting: bool = False) -> None:
-        """Begin a life. `fault`: the point at which it dies. `noting`: it dies at none, and notes which it passes."""
+    def start(self, life: Life, settings: Path, clock: Path, *, fault: str = "") -> None:
+        """Begin a life. `fault`: the point at which it dies."""
         order = {
             "settings": str(settings), "clock": str(clock), "fault": fault,
-            "passed": str(life.file("passed")) if noting else "",
-            **{kind: str(life.file(kind)) for kind in ("log", "pid", "ended")},
+            **{kind: str(life.file(kind)) for kind in ("log", "pid", "ended", "passed")},
         }  # fmt: skip
         assert self._cradle.stdin is not None
         self._cradle.stdin.write(json.dumps(order).encode() + b"\n")

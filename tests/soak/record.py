@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-INTENTIONS, CODES = "intentions", "messages by code"
+CODES = "messages by code"
 # What is still to be done, and when it may be: 0 for what needs no time to pass.
 UNDONE = {
-    INTENTIONS: "SELECT 0 FROM endings WHERE state='pending'",
+    "intentions": "SELECT 0 FROM endings WHERE state='pending'",
     CODES: "SELECT 0 FROM codes WHERE state IN ('pending', 'sending')",
     "deliveries": """SELECT iif(state = 'pending', coalesce(next_at, 0), 0) FROM deliveries
         WHERE state IN ('pending', 'sending')""",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 from bot.sandbox import GroupMessage, NotPossible
 from bot.tokens import Tokens
@@ -17,6 +18,9 @@ ENDED = 4
 WAITS = 301.0  # seconds after which a customer who waits is alerted of
 REPEATS = 901.0  # and after which that is repeated
 
+IDLE = 601.0  # and after which a session that nobody writes in is ended, where the account wants that
+
+SETTINGS: dict[str, dict[str, Any]] = {"policy": {"end": {"policy": "idle", "idle_after": "10m"}}}
 Play = Callable[[House], Awaitable[None]]
 SCENES: dict[str, Play] = {}
 
@@ -54,6 +58,16 @@ async def phrase(house: House) -> None:
     house.sandbox.servicer_writes(KF, ANN, "ZhangSuQuan", "您好")
     house.sandbox.customer_writes(KF, ANN, "结束对话")
     await house.until(lambda: _is_over(house, number), "the end in the chat")
+
+
+@scene
+async def policy(house: House) -> None:
+    """Nobody writes any more, and the account's policy ends it."""
+    number = await _with_human(house)
+    house.sandbox.servicer_writes(KF, ANN, "ZhangSuQuan", "您好")
+    await house.settled()
+    house.move(IDLE)
+    await house.until(lambda: _is_over(house, number), "the end by policy")
 
 
 @scene

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.soak.house import LOOK_EVERY, House, Stuck
+from tests.soak.house import NO_CHANGES, House, Stuck
 from tests.soak.nursery import Nursery
-from tests.soak.scenes import SCENES
+from tests.soak.scenes import SCENES, SETTINGS
 from tests.soak.truth import wrong
 
 LIMIT = 150.0  # seconds for one scene, on a machine with too much to do
@@ -55,10 +56,8 @@ async def survey(folder: Path, nursery: Nursery) -> Survey:
     cases += [(name, (fault,)) for name, fault in BEFORE]
     for name, faults in cases:
         place = folder / f"survey-{len(found)}"
-        async with asyncio.timeout(LIMIT), House.opened(place, nursery, faults, noting=len(faults)) as house:
-            await SCENES[name](house)
-            await house.settled()
-            found[name, faults] = Counter(house.lives[len(faults)].passed)
+        async with _played(name, place, nursery, faults) as house:
+            found[name, faults] = house.life.passed
     return found
 
 
@@ -70,9 +69,7 @@ def kills_at(point: str, found: Survey) -> list[Kill]:
 
 def all_kills(points: Sequence[str], found: Survey) -> list[Kill]:
     """Of these points, every passing in every scene, also in the lives that take up what one before has left."""
-    return [
-        kill for point in points for after in (False, True) for kill in _passings(point, found, after_a_kill=after)
-    ]
+    return [kill for point in points for after in (False, True) for kill in _passings(point, found, after_a_kill=after)]
 
 
 def _passings(point: str, found: Survey, *, after_a_kill: bool) -> list[Kill]:
@@ -89,18 +86,26 @@ def _passings(point: str, found: Survey, *, after_a_kill: bool) -> list[Kill]:
 async def carry_out(kill: Kill, folder: Path, nursery: Nursery) -> Result:
     """Play the scene, let the bot die, let it live again, and look whether all is as if it had not died."""
     try:
-        async with asyncio.timeout(LIMIT), House.opened(folder, nursery, kill.faults) as house:
-            await SCENES[kill.scene](house)
-            await house.settled()
-            found = await _in_the_end(house, kill)
-            return Result(kill, house.killed == len(kill.faults), tuple(found))
+        async with _played(kill.scene, folder, nursery, kill.faults) as house:
+            found = await _in_the_end(house)
+            return Result(kill, len(house.killed) == len(kill.faults), tuple(found))
     except (Stuck, TimeoutError) as stuck:
         return Result(kill, True, (f"{stuck!r}",))
 
 
-async def _in_the_end(house: House, kill: Kill) -> list[str]:
+@asynccontextmanager
+async def _played(scene: str, folder: Path, nursery: Nursery, faults: Sequence[str]) -> AsyncIterator[House]:
+    settings = SETTINGS.get(scene, NO_CHANGES)
+    async with asyncio.timeout(LIMIT), House.opened(folder, nursery, faults, settings) as house:
+        await SCENES[scene](house)
+        await house.settled()
+        yield house
+
+
+async def _in_the_end(house: House) -> list[str]:
     """What has been settled before it was sent may still be on its way."""
     until = time.monotonic() + ON_ITS_WAY
-    while (found := await wrong(house, kill.faults[: house.killed])) and time.monotonic() < until:
-        await asyncio.sleep(LOOK_EVERY)
+    while (found := await wrong(house)) and time.monotonic() < until:
+        await asyncio.sleep(0.1)
+        await house.settled()
     return found

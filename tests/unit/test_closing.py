@@ -169,6 +169,16 @@ async def test_one_that_a_dead_process_was_sending_is_sent_after_a_restart(
     assert len(fake_kf.sent) == 1
 
 
+async def test_what_is_being_sent_is_known_as_long_as_it_is(
+    closings: ClosingMessages, ledger: Ledger, fake_kf: FakeKf
+) -> None:
+    handoff = await ended(ledger, fake_kf)
+    seen = list[list[tuple[int, int]]]()
+    fake_kf.before("send_on_event", lambda: seen.append([*closings.busy]))
+    await asyncio.gather(closings.send(handoff.id), closings.send(handoff.id))
+    assert (seen, closings.busy) == ([[(handoff.id, ENDED)]], [])
+
+
 async def test_a_message_wecom_could_not_deliver_is_a_failure_after_all(
     closings: ClosingMessages, ledger: Ledger, fake_kf: FakeKf
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from bot.dispatch import Access
 from bot.errors import ChannelError, StorageError
 from bot.model import EVERYTHING, GroupMessage, HandoffStatus, Scope, ServiceState, SessionKey, StateReading
+from bot.ports import TAP, LostCommand
 from bot.registry import Command, Context, Rest, Role, Target, command
 from tests.unit.commands.conftest import ANN, ANNA, BOB, CHAT, KF, NOW, Room, a_room
 
@@ -103,6 +104,59 @@ async def test_the_row_says_what_came_of_it(room: Room, text: str, outcome: str)
     await room.open(ANNA)
     await room.ask(text)
     assert (await room.row(1))["outcome"] == outcome
+
+
+# -- what an earlier process left
+
+
+async def lost(room: Room, *texts: str) -> None:
+    """Claimed by a process that has died over them: taps where they are no commands."""
+    for number, text in enumerate(texts):
+        message = GroupMessage("aibot", f"lost-{number}", CHAT, True, "LiNa", text)
+        await room.dispatch.chats.claim(message, "stats" if text.startswith("/") else TAP, text, NOW - 5)
+    await room.dispatch.start()
+
+
+async def outcomes(room: Room) -> list[object]:
+    return [(await room.row(number + 1))["outcome"] for number in range(await room.rows())]
+
+
+async def test_a_tap_that_cannot_be_taken_up_keeps_no_other_from_it(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken_up = list[str]()
+
+    async def resume(left: LostCommand) -> None:
+        taken_up.append(left.text)
+        if left.text == "end:1":
+            raise ZeroDivisionError("the bug")
+
+    room.dispatch.resume = resume
+    await lost(room, "end:1", "/stats", "ack:2")
+    await room.dispatch.own_up()
+    assert taken_up == ["end:1", "ack:2"]
+    assert await outcomes(room) == ["lost"] * 3
+    assert "lost tap not taken up | end:1" in caplog.text
+
+
+async def test_owning_up_goes_on_where_the_database_broke_it_off(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    taken_up, failures = list[str](), [StorageError("locked")]
+
+    async def resume(left: LostCommand) -> None:
+        if left.text == "ack:2" and failures:
+            raise failures.pop()
+        taken_up.append(left.text)
+
+    room.dispatch.resume = resume
+    await lost(room, "end:1", "ack:2", "/stats")
+    with pytest.raises(StorageError):
+        await room.dispatch.own_up()
+    assert await outcomes(room) == ["lost", None, None]
+    await room.dispatch.own_up()
+    await room.dispatch.own_up()
+    assert taken_up == ["end:1", "ack:2"]
+    assert await outcomes(room) == ["lost"] * 3
+    assert caplog.text.count("lost command not told") == 1, "this channel pushes nothing, and was asked once"
 
 
 # -- when something breaks

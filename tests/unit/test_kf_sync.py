@@ -869,6 +869,25 @@ def test_it_is_parked_as_it_came_but_for_words_that_are_not_kept(item: KfItem, *
     assert again == (item if keep_text else replace(item, text=""))
 
 
+async def test_a_mistake_of_those_who_are_told_ends_no_loop(line: Line) -> None:
+    await warm(line)
+    told, mistakes = list[int](), [ZeroDivisionError("the bug")]
+
+    def unannounced(open_kfid: str, count: int) -> None:
+        if mistakes:
+            raise mistakes.pop()
+        told.append(count)
+
+    line.sync._unannounced = unannounced
+    line.clock.move(60)
+    at = int(line.clock.now() - IN_FLIGHT - 10)
+    late = KfItem("late", KF, ANN, at, 3, "text", text="在吗")
+    line.kf.pages(SyncPage([late], "C1", False), SyncPage([], "C2", False))
+    line.sync.wake(KF)
+    await line.idle()
+    assert (mistakes, told, line.observed["failed"]) == ([], [1], 1)
+
+
 async def test_a_full_disk_parks_nothing(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     await warm(line)
 
