@@ -8,7 +8,7 @@ Four kinds of news come in: a kf callback or a sync page (`server`, `kf_sync`), 
 sessions want: `speaker` tells the group, `policies` ends.
 
     values      model  errors  states  sessions (follow one session)  ending (what an end is made of)  hours
-                phrases (what customers' words ask of us)
+                phrases (what customers' words ask of us)  faults (where the crash sweep may kill the process)
     contracts   ports
     domain      handoffs  attempt (one run through an end)  codes (messages by single-use codes:)  greeting
                 closing (the goodbye)  leaving (ends asked for in the chat)  transfer  bulk (many ends)  locate
