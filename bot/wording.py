@@ -808,8 +808,8 @@ TEXT: dict[str, tuple[str, str]] = {
     "storage.readonly": (
         "{path} 不可写。请让运行 kfbot 的用户（{user}）能写这个文件、同名的 -wal 和 -shm，以及所在的目录；"
         "磁盘也不能是只读挂载的。之后会自动继续，不用重启。",
-        "{path} cannot be written. Let the user who runs kfbot ({user}) write it, its -wal and -shm and their folder, on "
-        "a disk that is not mounted read-only; it goes on by itself then.",
+        "{path} cannot be written. Let the user who runs kfbot ({user}) write it, its -wal and -shm and their folder, "
+        "on a disk that is not mounted read-only; it goes on by itself then.",
     ),
     "storage.unreachable": (
         "打不开 {path}（{why}）。请检查目录是否存在、运行 kfbot 的用户（{user}）能否读写。",
