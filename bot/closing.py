@@ -11,13 +11,13 @@ from itertools import repeat
 
 from bot.codes import CodeMessages
 from bot.model import Handoff, HandoffStatus, Message, OperatorType, ServiceState
-from bot.phrases import rating_id
+from bot.phrases import SCORES, rating_id
 from bot.ports import Clock, KfApi, Ledger
 
 PAUSE = 0.5  # seconds between tries; a code lives 20
 HEAD_BYTES = 1024  # of a menu's text, https://developer.work.weixin.qq.com/document/path/94677
 # Customers read these, and they write Chinese whatever language the group speaks.
-SCORES = (("good", "满意"), ("middling", "一般"), ("bad", "不满意"))
+LABELS = {"good": "满意", "middling": "一般", "bad": "不满意"}
 QUESTION = "点一下，评价本次服务"
 
 
@@ -61,7 +61,7 @@ class ClosingMessages(CodeMessages):
         if not text:
             return None
         if self._rating and _met_human(handoff) and len(text.encode()) <= HEAD_BYTES:
-            items = tuple((rating_id(handoff.id, score), words) for score, words in SCORES)
+            items = tuple((rating_id(handoff.id, score), LABELS[score]) for score in SCORES)
             return Message(text, items, QUESTION)
         return Message(text)
 

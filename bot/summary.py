@@ -9,6 +9,7 @@ from datetime import datetime
 
 from bot.model import OperatorType
 from bot.period import Kind, Period, local_day
+from bot.phrases import SCORES
 from bot.picture import Bar, Drawing, Figure, Panel
 from bot.stats import Longest, Numbers, OpenNow, Spread
 from bot.wording import Words, plain, short_id
@@ -16,7 +17,6 @@ from bot.wording import Words, plain, short_id
 LINES = 14  # of markdown, on a phone one screen
 MOST_NAMES, MOST_ENDERS = 3, 3
 MOST_WAYS, MOST_SERVICERS = 6, 8  # bars
-SCORES = ("good", "middling", "bad")
 Member = tuple[str, int, int]  # a servicer's userid, handled, open now
 TONES = {OperatorType.USER: "customer", OperatorType.AGENT: "staff", OperatorType.SYSTEM: "system"}
 

@@ -18,9 +18,9 @@ from bot.web import fields
 from bot.web.calls import Route
 from bot.web.doors import WHO, Doors
 from bot.web.errors import as_json, told
-from bot.web.fields import Json
 from bot.web.openapi import document
 from bot.web.room import address_of
+from bot.web.schemas import Json
 from bot.wording import Words
 
 LONGEST_BODY = 64 * 1024  # bytes

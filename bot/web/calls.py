@@ -19,8 +19,9 @@ from bot.tokens import ROLES, AgentClaims, CustomerClaims, Tokens
 from bot.web import fields, views
 from bot.web.doors import AGENT_COOKIE, Doors
 from bot.web.extracts import TYPES, Extracts, Send
-from bot.web.fields import Field, Json
+from bot.web.fields import Field
 from bot.web.figures import Figures
+from bot.web.schemas import Json
 from bot.wording import Words
 
 LAST_ID = 10**15 - 1

@@ -12,9 +12,9 @@ from datetime import tzinfo
 from typing import Any
 
 from bot.errors import BadRequest
+from bot.web.schemas import Json
 from bot.wording import Words
 
-Json = dict[str, Any]
 Read = Callable[[Words, str, Any], Any]
 
 

@@ -3,52 +3,42 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from bot import period, stats
 from bot.live import iso
 from bot.model import OperatorType, Scope
 from bot.period import Kind
+from bot.phrases import SCORES
 from bot.ports import Clock, Stats
 from bot.stats import Numbers, OpenNow, Spread
-from bot.summary import SCORES
+from bot.web.schemas import TEXT, TIME, Json, closed
 from bot.wording import Words
-
-Json = dict[str, Any]
 
 _COUNT: Json = {"type": "integer", "minimum": 0}
 
 
-def _closed(**properties: Json) -> Json:
-    return {
-        "type": "object", "properties": properties, "required": list(properties), "additionalProperties": False,
-    }  # fmt: skip
-
-
 def _list(**properties: Json) -> Json:
-    return {"type": "array", "items": _closed(**properties)}
+    return {"type": "array", "items": closed(**properties)}
 
 
-_TEXT: Json = {"type": "string"}
-_TIME: Json = {"type": "string", "format": "date-time"}
 _WHO: Json = {"type": "string", "enum": [each.value for each in OperatorType]}
-_SPREAD: Json = {"oneOf": [{"type": "null"}, _closed(median={"type": "number"}, p90={"type": "number"})]}
+_SPREAD: Json = {"oneOf": [{"type": "null"}, closed(median={"type": "number"}, p90={"type": "number"})]}
 _NUMBERS = {
-    "since": _TIME, "until": _TIME, "handled": _COUNT, "cancelled": _COUNT,
-    "endedBy": _closed(**{each.value: _COUNT for each in OperatorType}),
-    "waitSeconds": _SPREAD, "lengthSeconds": _SPREAD, "ratings": _closed(**dict.fromkeys(SCORES, _COUNT)),
+    "since": TIME, "until": TIME, "handled": _COUNT, "cancelled": _COUNT,
+    "endedBy": closed(**{each.value: _COUNT for each in OperatorType}),
+    "waitSeconds": _SPREAD, "lengthSeconds": _SPREAD, "ratings": closed(**dict.fromkeys(SCORES, _COUNT)),
 }  # fmt: skip
-SCHEMA: Json = _closed(
+SCHEMA: Json = closed(
     **_NUMBERS,
     period={"type": "string", "enum": [Kind.TODAY.value, Kind.WEEK.value]},
-    before=_closed(**_NUMBERS),
-    ways=_list(endedBy=_WHO, via=_TEXT, count=_COUNT),
-    servicers=_list(userId=_TEXT, handled=_COUNT, open=_COUNT),
+    before=closed(**_NUMBERS),
+    ways=_list(endedBy=_WHO, via=TEXT, count=_COUNT),
+    servicers=_list(userId=TEXT, handled=_COUNT, open=_COUNT),
     days=_list(date={"type": "string", "format": "date"}, handled=_COUNT),
-    longest={"oneOf": [{"type": "null"}, _closed(
-        handoffRequestId={"type": "integer"}, userId=_TEXT, seconds={"type": "number"},
+    longest={"oneOf": [{"type": "null"}, closed(
+        handoffRequestId={"type": "integer"}, userId=TEXT, seconds={"type": "number"},
     )]},
-    open=_closed(queued=_COUNT, human=_COUNT, waiting=_COUNT),
+    open=closed(queued=_COUNT, human=_COUNT, waiting=_COUNT),
 )  # fmt: skip
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bot import __version__
 from bot.web.doors import AGENT_COOKIE, CUSTOMER_COOKIE, OURS
 from bot.web.errors import STATUSES
 from bot.web.extracts import TOTAL
 from bot.web.figures import SCHEMA as STATS
+from bot.web.schemas import Json, closed
 from bot.web.views import SCHEMAS
 
 if TYPE_CHECKING:
     from bot.web.calls import Route
-
-Json = dict[str, Any]
 
 PREFIX = "/api"
 ABOUT = """Handoffs of WeCom customer service: ended by the customer, or by staff.
@@ -33,22 +32,12 @@ MEANINGS = {
     502: "WeCom refused, or did not answer: then it is settled later.",
     503: "The database cannot be used.",
 }
-_ERROR: Json = {
-    "type": "object",
-    "properties": {
-        "error": {
-            "type": "object",
-            "properties": {
-                "code": {"type": "string", "enum": sorted(set(STATUSES.values()))},
-                "message": {"type": "string", "description": "For people, in the bot's language."},
-            },
-            "required": ["code", "message"],
-            "additionalProperties": False,
-        }
-    },
-    "required": ["error"],
-    "additionalProperties": False,
-}
+_ERROR: Json = closed(
+    error=closed(
+        code={"type": "string", "enum": sorted(set(STATUSES.values()))},
+        message={"type": "string", "description": "For people, in the bot's language."},
+    )
+)
 
 
 def document(routes: Iterable[Route]) -> Json:
@@ -118,10 +107,7 @@ def _body(route: Route) -> Json:
 def _success(route: Route) -> Json:
     if route.sends:
         return _file(route)
-    shown = {
-        "type": "object", "properties": {"data": route.shows}, "required": ["data"], "additionalProperties": False,
-    }  # fmt: skip
-    return {"description": "Done.", "content": {"application/json": {"schema": shown}}}
+    return {"description": "Done.", "content": {"application/json": {"schema": closed(data=route.shows)}}}
 
 
 def _file(route: Route) -> Json:

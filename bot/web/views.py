@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from bot.live import iso
 from bot.model import EventType, Handoff, HandoffEvent, HandoffStatus, OperatorType, Watched
 from bot.ports import Reception
-
-Json = dict[str, Any]
+from bot.web.schemas import TEXT, TIME, Json, closed
 
 _ID: Json = {"type": "integer", "format": "int64"}
-_TEXT: Json = {"type": "string"}
 _MAYBE_TEXT: Json = {"type": ["string", "null"]}
-_TIME: Json = {"type": "string", "format": "date-time"}
 _MAYBE_TIME: Json = {"type": ["string", "null"], "format": "date-time"}
 _ENDED_BY: Json = {"enum": [*(each.value for each in OperatorType), None]}
-
-
-def _closed(**properties: Json) -> Json:
-    """An object with all of these and nothing else."""
-    return {
-        "type": "object", "properties": properties, "required": list(properties), "additionalProperties": False,
-    }  # fmt: skip
 
 
 def ref(name: str) -> Json:
@@ -40,44 +29,44 @@ def list_of(name: str) -> Json:
 
 _SHARED = {
     "id": _ID,
-    "tenantId": _TEXT,
-    "openKfid": _TEXT,
-    "accountName": _TEXT,
-    "userId": _TEXT,
+    "tenantId": TEXT,
+    "openKfid": TEXT,
+    "accountName": TEXT,
+    "userId": TEXT,
     "status": {"type": "string", "enum": [each.value for each in HandoffStatus]},
     "agentId": _MAYBE_TEXT,
-    "requestedAt": _TIME,
+    "requestedAt": TIME,
     "acceptedAt": _MAYBE_TIME,
     "repliedAt": _MAYBE_TIME,
     "completedAt": _MAYBE_TIME,
     "endedBy": _ENDED_BY,
 }
 SCHEMAS: dict[str, Json] = {
-    "CustomerHandoff": _closed(**_SHARED),
-    "Handoff": _closed(
-        **_SHARED, nickname=_TEXT, via=_MAYBE_TEXT, operatorId=_MAYBE_TEXT, reason=_MAYBE_TEXT,
+    "CustomerHandoff": closed(**_SHARED),
+    "Handoff": closed(
+        **_SHARED, nickname=TEXT, via=_MAYBE_TEXT, operatorId=_MAYBE_TEXT, reason=_MAYBE_TEXT,
         waitingSince=_MAYBE_TIME, lastText=_MAYBE_TEXT, previousId={"type": ["integer", "null"], "format": "int64"},
         snoozedUntil=_MAYBE_TIME,
     ),
-    "HandoffPage": _closed(
+    "HandoffPage": closed(
         items=list_of("Handoff"), nextCursor=_MAYBE_TEXT,
     ),
-    "HandoffEvent": _closed(
+    "HandoffEvent": closed(
         id=_ID, handoffRequestId=_ID, type={"type": "string", "enum": [each.value for each in EventType]},
-        operatorType={"type": "string", "enum": [each.value for each in OperatorType]}, operatorId=_TEXT, at=_TIME,
+        operatorType={"type": "string", "enum": [each.value for each in OperatorType]}, operatorId=TEXT, at=TIME,
         eventData={"type": "object"},
     ),
-    "Snoozed": _closed(handoffRequestId=_ID, snoozedUntil=_TIME, snoozedBy=_TEXT),
-    "Servicer": _closed(
-        openKfid=_TEXT, accountName=_TEXT, userId=_TEXT, receiving={"type": ["boolean", "null"]},
+    "Snoozed": closed(handoffRequestId=_ID, snoozedUntil=TIME, snoozedBy=TEXT),
+    "Servicer": closed(
+        openKfid=TEXT, accountName=TEXT, userId=TEXT, receiving={"type": ["boolean", "null"]},
         suspended={"type": "boolean"}, load={"type": "integer"},
     ),
-    "Me": _closed(
-        userId=_TEXT, role={"type": "string", "enum": ["agent", "admin"]}, expiresAt=_TIME, tenantId=_TEXT,
+    "Me": closed(
+        userId=TEXT, role={"type": "string", "enum": ["agent", "admin"]}, expiresAt=TIME, tenantId=TEXT,
         lang={"type": "string", "enum": ["zh", "en"]},
-        accounts={"type": "array", "items": _closed(openKfid=_TEXT, accountName=_TEXT)},
+        accounts={"type": "array", "items": closed(openKfid=TEXT, accountName=TEXT)},
     ),
-    "Session": _closed(expiresAt=_TIME),
+    "Session": closed(expiresAt=TIME),
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 
 import { h, setText } from './dom.js';
 import { plain } from './names.js';
-import { language, t } from './words.js';
+import { count, language, t } from './words.js';
 
 const LIBRARY = '/assets/chart.umd.min.js';
 const WHO = ['USER', 'AGENT', 'SYSTEM'];
@@ -28,7 +28,6 @@ function load() {
   return library;
 }
 
-const count = (number) => number.toLocaleString(language());
 
 export function createCharts() {
   const ended = createChart('ended', endedConfig);

@@ -7,7 +7,7 @@ const AMBER = 2 * 60000;
 const RED = 5 * 60000;
 const DAY = 86400000;
 
-const two = (number) => String(number).padStart(2, '0');
+export const two = (number) => String(number).padStart(2, '0');
 
 export const since = (iso) => Math.max(0, now() - Date.parse(iso));
 

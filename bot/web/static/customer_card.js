@@ -4,6 +4,7 @@
 
 import { $, h, setText } from './dom.js';
 import { now } from './api.js';
+import { toTheMinute, two } from './clocks.js';
 import { t } from './words.js';
 
 const { phrase } = document.body.dataset;
@@ -49,7 +50,7 @@ function meant({ kind, handoff, ended }) {
 const told = (kind, key, facts = []) => ({ kind, headline: t(`customer.is.${key}`), detail: t(`customer.is.${key}.detail`, { phrase }), facts });
 
 const queued = ({ requestedAt }) => told('queue', 'PENDING', [
-  ['customer.queued_at', clockTime(requestedAt)],
+  ['customer.queued_at', toTheMinute(requestedAt)],
   ['customer.waits', since(requestedAt)],
 ]);
 
@@ -57,7 +58,7 @@ function talking({ status, agentId, acceptedAt, requestedAt }) {
   const began = acceptedAt || requestedAt;
   return told('talk', status, [
     ['customer.agent', agentId],
-    ['customer.began', clockTime(began)],
+    ['customer.began', toTheMinute(began)],
     ['customer.lasts', since(began)],
   ]);
 }
@@ -70,7 +71,7 @@ function over({ by = 'somehow', inQueue, agentId, acceptedAt, completedAt }) {
     detail: t('customer.over.detail'),
     facts: [
       ['customer.agent', agentId],
-      ['customer.over_at', completedAt && clockTime(completedAt)],
+      ['customer.over_at', completedAt && toTheMinute(completedAt)],
       ['customer.lasted', lasted],
     ],
   };
@@ -91,7 +92,6 @@ function drawFacts(facts) {
   });
 }
 
-const two = (number) => String(number).padStart(2, '0');
 const since = (iso) => amount(now() - Date.parse(iso));
 
 function amount(milliseconds) {
@@ -100,12 +100,4 @@ function amount(milliseconds) {
   const m = Math.floor(s / 60);
   if (m < 60) return t('customer.minutes', { m, s: two(s % 60) });
   return t('customer.hours', { h: Math.floor(m / 60), m: two(m % 60) });
-}
-
-// The date only when it is not today's.
-function clockTime(iso) {
-  const at = new Date(iso);
-  const time = `${two(at.getHours())}:${two(at.getMinutes())}`;
-  const today = at.toDateString() === new Date(now()).toDateString();
-  return today ? time : `${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
 }

@@ -1,6 +1,7 @@
 // The export: what, of which days and account, in which form; then how far it is, and how it went.
 
 import { ApiError, now } from './api.js';
+import { two } from './clocks.js';
 import { $, h, setText } from './dom.js';
 import { Broken, download, Unsaved } from './download.js';
 import { plain } from './names.js';
@@ -105,8 +106,6 @@ const choices = (name, values) => h(
     h('input', { type: 'radio', name, value, checked: index === 0, data: { testid: `export-${value}` } }), t(`console.export.${value}`),
   ))),
 );
-
-const two = (number) => String(number).padStart(2, '0');
 
 // The reader's own day; whether it is the bot's too, the file's name tells.
 function dayOf(milliseconds) {

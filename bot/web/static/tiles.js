@@ -2,12 +2,11 @@
 
 import { lasted } from './clocks.js';
 import { h, setText } from './dom.js';
-import { language, t } from './words.js';
+import { count, t } from './words.js';
 
 const NONE = '–';
 const OPEN = ['waiting', 'human', 'queued'];
 
-const count = (number) => number.toLocaleString(language());
 const time = (seconds) => lasted(Math.round(seconds) * 1000);
 const percent = (share) => `${Math.round(share * 100)}%`;
 const rated = ({ good, middling, bad }) => good + middling + bad;

@@ -21,6 +21,8 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
 }
 
+export const count = (number) => number.toLocaleString(chosen);
+
 export const has = (key) => key in TEXTS[chosen];
 
 export function switchLanguage() {
