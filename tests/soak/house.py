@@ -103,6 +103,10 @@ class House:
             raise Stuck(f"the bot has ended by itself ({ended})\n{self.life.said()}")
         return ended is not None
 
+    def _died(self, life: Life) -> bool:
+        """Also when the next one has begun meanwhile."""
+        return life is not self.life or self._dead()
+
     async def close(self) -> None:
         """Until nobody lives here."""
         while self.lives and self.life.ended is None:
@@ -126,11 +130,12 @@ class House:
     async def asked(self, ask: Callable[[], Awaitable[None] | None], come: Callable[[], object], what: str) -> None:
         """People ask for something, and again when the bot has died over it and nothing has come of it."""
         while True:
+            asked = self.life
             asking = ask()
             if asking is not None:
                 await asking
-            await self.until(lambda: self._is(come) or self._dead(), what)
-            if self._dead():
+            await self.until(lambda: self._is(come) or self._died(asked), what)
+            if self._died(asked):
                 await self.settled()
             if self._is(come):
                 return
