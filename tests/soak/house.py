@@ -129,16 +129,20 @@ class House:
 
     async def asked(self, ask: Callable[[], Awaitable[None] | None], come: Callable[[], object], what: str) -> None:
         """People ask for something, and again when the bot has died over it and nothing has come of it."""
-        while True:
-            asked = self.life
-            asking = ask()
-            if asking is not None:
-                await asking
-            await self.until(lambda: self._is(come) or self._died(asked), what)
-            if self._died(asked):
-                await self.settled()
-            if self._is(come):
-                return
+        while not await self._asked_once(ask, come, what):
+            pass
+
+    async def _asked_once(
+        self, ask: Callable[[], Awaitable[None] | None], come: Callable[[], object], what: str
+    ) -> bool:
+        asked = self.life
+        asking = ask()
+        if asking is not None:
+            await asking
+        await self.until(lambda: self._is(come) or self._died(asked), what)
+        if self._died(asked):
+            await self.settled()
+        return self._is(come)
 
     async def settled(self) -> None:
         """Until all that WeCom has to tell is on record, and nothing is left to do. What is put off for a little is
