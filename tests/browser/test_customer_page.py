@@ -204,14 +204,15 @@ def test_whoever_comes_second_is_told_who_was_first(browser: Browser, shared_dem
     def late(route: Route) -> None:
         customer.ended_in_group()
         answer = route.fetch()
-        answers.append(answer.status)
         route.fulfill(response=answer)
+        answers.append(answer.status)
 
     with phone(browser, customer.served()) as page:
         says(page, "客服已接入")
         page.route(END, late)
         end(page)
         says(page, AGENT)
+        seen(page, answers)
         expect(page.locator("#trouble")).to_be_empty()
     assert answers == [409]
 
