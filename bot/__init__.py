@@ -10,7 +10,8 @@ sessions want: `speaker` tells the group, `policies` ends.
     values      model  errors  states  sessions (follow one session)  ending (what an end is made of)  hours
                 phrases (what customers' words ask of us)  faults (where the crash sweep may kill the process)
     contracts   ports
-    domain      handoffs  attempt (one run through an end)  codes (messages by single-use codes:)  greeting
+    domain      handoffs  attempt (one run through an end)  untold (ends that only the state has shown so far)
+                codes (messages by single-use codes:)  greeting
                 closing (the goodbye)  leaving (ends asked for in the chat)  transfer  bulk (many ends)  locate
                 targets (whom a command means)  teams (which group serves whom)  registry  parsing  wording  replies
                 audit (rows and their chain)  audited (each door enters who tries what, before it lets them)
@@ -22,9 +23,11 @@ sessions want: `speaker` tells the group, `policies` ends.
     customers   service (what pages and programs may do with a handoff)  tokens (who they are)
     told        live (what an event says)  feed (the log as it grows)  outbox (to webhooks)  parked (what neither went
                 out nor could be read)  addresses (which are public)  export (rows as CSV and JSON lines)
-    flows       dispatch (group)  kf_sync  checks (state reads)  aftermath (what follows a page)  names
+    flows       dispatch (group)  kf_sync  checks (state reads)  aftermath (what follows a page)  names  newcomers
+                (accounts that nobody has told us of)
     adapters    wecom/  channels/  http  window  and, beside this package, storage/
     edges       server  web/ (API, pages, live sockets, login)  scheduler  metrics  log  desk (own health, pairing)
+    door        replays (callbacks sent twice)  folded (log lines anybody can cause)  exposed (files anybody can read)
     life        supervisor (what dies comes back)  watchdog (of the event loop)  drain (how it all ends)
     root        app  (knows everything)  core  alerting  <-  cli, demo, check, *_script  <-  bot.py
 

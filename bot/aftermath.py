@@ -74,8 +74,7 @@ class Aftermath:
             if userid:
                 await self._people.servicer_changed(item.open_kfid, userid, receiving, suspended, self._clock.now())
         elif item.event_type == "msg_send_fail":
-            for messages in (self._greetings, self._closings):
-                await messages.not_delivered(str(event.get("fail_msgid") or ""), event.get("fail_type"))
+            log.warning("not delivered | msgid=%s fail_type=%s", event.get("fail_msgid"), event.get("fail_type"))
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.create_task(self._guard(work))

@@ -23,7 +23,8 @@ DAY = 86400.0
 
 class Alarms:
     """`first`: the group that hears of the bot; `chat_of`: the group of an account. `read_any`: read some session's
-    state from WeCom, to see whether that is possible again."""
+    state from WeCom, to see whether that is possible again. `prove` raises StorageError while the database is not
+    usable; what is told of that is remembered nowhere but here."""
 
     def __init__(
         self,
@@ -39,11 +40,14 @@ class Alarms:
         chat_of: Callable[[str], str],
         account_name: Callable[[str], str],
         read_any: Callable[[], Awaitable[object]],
+        prove: Callable[[], Awaitable[None]],
     ) -> None:
         self._kf, self._upstream, self._silence, self._skew = kf, upstream, silence, skew
         self._chats, self._clock, self._notices, self._say = chats, clock, notices, say
         self._first, self._chat_of, self._account_name = first, chat_of, account_name
-        self._read_any = read_any
+        self._read_any, self._prove = read_any, prove
+        self._broken_at = 0.0  # when the database was first found unusable; 0 while it is not
+        self._told_broken = False
         self._telling: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def look(self) -> None:
@@ -52,6 +56,7 @@ class Alarms:
         What an earlier life told of is over when that shows, not when nothing is known yet.
         """
         upstream, silence, now = self._upstream, self._silence, self._clock.now()
+        await self._look_at_storage(now)
         if upstream.down:
             await self._probe()
         if upstream.down or upstream.up:
@@ -60,6 +65,20 @@ class Alarms:
             await self.trustworthy()
         if silence is not None and (silence.heard or silence.problem(now)):
             await self._set("callback", silence.problem(now), took=lambda: self._say.lasted(silence.lasted(now)))
+
+    async def _look_at_storage(self, now: float) -> None:
+        """Found broken twice, it is no hiccup."""
+        try:
+            await self._prove()
+        except StorageError as broken:
+            if self._broken_at and not self._told_broken:
+                why = self._say.storage(broken)
+                self._told_broken = await self._tell(self._first(), self._say("alarm.storage", why=why))
+            self._broken_at = self._broken_at or now
+            return
+        took = self._say.lasted(now - self._broken_at)
+        if not self._told_broken or await self._tell(self._first(), self._say("alarm.storage.over", took=took)):
+            self._broken_at, self._told_broken = 0.0, False
 
     async def trustworthy(self) -> bool:
         """Whether times and states can be relied on now. Raises and clears the alarm about the clock."""

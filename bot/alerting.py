@@ -43,7 +43,7 @@ class Alerting:
         skew = Skew(lambda: core.http.server_time(f"{settings.wecom.api_base}/"), clock)
         self.alarms = Alarms(
             core.kf, core.upstream, self.silence, skew, core.chats, clock, self.notices, say,
-            lambda: teams.first, teams.chat_of, name_of, self._read_any,
+            lambda: teams.first, teams.chat_of, name_of, self._read_any, core.database.prove,
         )  # fmt: skip
         admins = sorted(settings.roles.admins)
         self.speaker = Speaker(

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from aiohttp import web
 from aiolimiter import AsyncLimiter
 
 import commands
@@ -27,14 +26,16 @@ from bot.discovery import discover
 from bot.dispatch import Access, Dispatch
 from bot.drain import drain, when_asked
 from bot.ending import EndResult, Outcome
-from bot.errors import ChannelError, SettingsError, StorageError, WeComError
+from bot.errors import ChannelError, KfbotError, SettingsError, StorageError, WeComError
+from bot.faults import point
 from bot.feed import LiveFeed
 from bot.http import CONNECTIONS, Http
 from bot.kf_sync import KfSync
 from bot.leaving import Leaving
 from bot.locate import locate
-from bot.model import CardTap, Handoff, Scope, Via
+from bot.model import EVERYTHING, CardTap, Handoff, Scope, Via
 from bot.names import Names
+from bot.newcomers import Newcomers
 from bot.outbox import Webhooks
 from bot.parked import Parked
 from bot.phrases import EndPhrases
@@ -50,7 +51,9 @@ from bot.taps import Rights, Taps
 from bot.teams import Teams
 from bot.tokens import AgentClaims
 from bot.transfer import Transfers
+from bot.watch import PATIENCE
 from bot.watchdog import Stall, Watchdog
+from bot.web.entrance import Entrance, Lobby
 from bot.web.gates import gates
 from bot.web.pages import LINK
 from bot.web.site import Site
@@ -58,13 +61,14 @@ from bot.web.sockets import Sockets
 from bot.wecom.crypto import CallbackCrypto
 from bot.wecom.protocol import parse_page
 from bot.window import Window
+from storage.forget import FORGOTTEN
 from storage.lock import Lock
 from storage.retention import Retention
 
 log = logging.getLogger("kfbot.app")
 
 TOKEN_LESS = (8, 61.0)  # sync_msg without a token: WeCom blocks for a minute at about 10 a minute
-STATE_READS = (600, 60.0)  # of 10,000 a minute that WeCom grants a corp
+STATE_READS = (1500, 60.0)  # of 10,000 a minute and 150,000 an hour that WeCom grants a corp
 SETTLE_EVERY = 2.0
 ACCOUNTS_EVERY = 300.0
 PRUNE_EVERY = 600.0
@@ -89,6 +93,7 @@ class App:
         self.checks = Checks(core.ledger, core.clock, core.handoffs.read_state, reads.acquire)
         self.names = Names(core.kf, core.people, core.clock)
         core.handoffs.on_open = self._opened
+        core.handoffs.untold.catch_up = self._hear_out
         self.leaving = Leaving(core.handoffs, core.ledger, core.clock, self._catch_up, self._customer_left)
         self.aftermath = Aftermath(
             core.people, core.clock, self.leaving, core.greetings, core.closings, self.checks, self.names
@@ -114,8 +119,14 @@ class App:
         if self.taps is not None:
             self.dispatch.resume = self.taps.resume
         self.accounts: list[str] = []
+        self._forgotten = ""
         self._names: dict[str, str] = {}
-        self._hooks = server.Hooks(self._wake, self._accounts_changed, self.readiness)
+        self.newcomers = Newcomers(
+            self._look_for_accounts, self._refresh_accounts, lambda: self.accounts, self.sync.wake
+        )
+        self._hooks = server.Hooks(
+            self._wake, self.newcomers.changed, self.readiness, lambda: core.database.trouble is not None
+        )
         callback = server.CallbackRoute(_crypto(settings), self._hooks, core.clock, core.metrics)
         self.live = LiveFeed(core.feed)
         self.site = Site(
@@ -128,9 +139,11 @@ class App:
         )
         core.greetings.link = self._page_of
         core.database.on_write = self.live.wake
-        pass_by = gates(core.tokens, settings.wecom.corp_id, self._scope_of)
+        pass_by = gates(core.tokens, self._scope_of)
         host = urlsplit(settings.server.public_url).netloc
-        self.sockets = Sockets(self.live, pass_by, core.say, core.metrics.observe_socket, host)
+        self.sockets = Sockets(
+            self.live, pass_by, core.say, core.metrics.observe_socket, host, self.site.doors.listener
+        )
         self.outside = Http(connections_per_host=CONNECTIONS, public_only=not settings.webhooks_allow_private)
         self.webhooks = Webhooks(
             core.outbox, self.outside.post, core.clock, settings.webhooks, observe=core.metrics.observe_webhook
@@ -147,15 +160,25 @@ class App:
     async def start(self) -> None:
         if not await self.core.database.integrity.check():
             log.info("the database is still being looked through")
+        point("start.looked")
         await self.core.open()
+        point("start.opened")
+        self._forgotten = await self.core.chats.recall(FORGOTTEN)
         await self.core.ledger.recover_codes()
+        point("start.recovered")
         await self.live.open()
         await self.webhooks.open()
         await self.dispatch.start()
         await self._take_up_servicers()
         host, port = self.core.settings.server.host, self.core.settings.server.port
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port, reuse_address=True).start()
+        lobby = Lobby(refused=lambda: self.core.metrics.observe_socket("connection", "refused"))
+        try:
+            await Entrance(self._runner, host, port, lobby).start()
+        except OSError as refused:
+            why = refused.strerror or str(refused)
+            raise KfbotError(self.core.say("server.refused", host=host, port=port, why=why)) from None
+        point("start.listening")
         log.info("listening | http://%s:%d", host, self.port)
         self.desk.offer_code()
         if self.channel is not None and self.taps is not None:
@@ -241,13 +264,20 @@ class App:
         """A callback has come."""
         if self.alerting.silence is not None:
             self.alerting.silence.callback(self.core.clock.now())
-        if open_kfid and (not self.core.settings.kf.accounts or open_kfid in self.core.settings.kf.accounts):
-            self.sync.wake(open_kfid, token)
-        elif not open_kfid:
+        wanted = self.core.settings.kf.accounts
+        if not open_kfid:
             self.sync.wake_all(self.accounts)
+        elif open_kfid in wanted or (not wanted and self._knows(open_kfid)):
+            self.sync.wake(open_kfid, token)
+        elif not wanted:
+            self.newcomers.named(open_kfid, token)
 
-    def _accounts_changed(self) -> None:
-        self.supervisor.once("accounts changed", self._refresh_accounts)
+    def _knows(self, open_kfid: str) -> bool:
+        """Also one that WeCom does not list for once."""
+        return open_kfid in self.accounts or self.sync.has_read(open_kfid)
+
+    def _look_for_accounts(self, look: Run) -> None:
+        self.supervisor.once("accounts changed", look)
 
     async def readiness(self) -> server.Readiness:
         if self.turnstile.closed:
@@ -257,10 +287,15 @@ class App:
             "token": self._token_problem(),
             "group": self._group_problem(),
             "tasks": self._tasks_problem(),
+            "sync": self._sync_problem(),
         }
         for status, count in (await self._counts()).items():
             self.core.metrics.open.labels(status).set(count)
-        return server.Readiness(not any(checks.values()), checks, self._lately())
+        parked = await self._parked()
+        for what, count in parked.items():
+            self.core.metrics.parked.labels(what).set(count)
+        waiting = {what: count for what, count in parked.items() if count}
+        return server.Readiness(not any(checks.values()), checks, self._lately(), waiting)
 
     async def problems(self, scope: Scope) -> tuple[str, ...]:
         """Ready sentences for `/status`; of kf accounts, only about those in scope."""
@@ -282,6 +317,8 @@ class App:
             found.append(say("problem.webhook", host=say.plain(host), why=say.plain(why, 120)))
         if parked := await self.core.outbox.count_dead(scope):
             found.append(say("problem.parked", count=parked))
+        if unread := await self.core.sync_store.count_parked(scope):
+            found.append(say("problem.unread", count=unread))
         for account in await self.core.sync_store.accounts():
             if account.error and account.open_kfid in scope:
                 name = say.plain(account.name or account.open_kfid)
@@ -308,6 +345,21 @@ class App:
             f"{each.task} died of {each.why} (incident {each.incident}), back in {each.seconds:.0f} s"
             for each in self.supervisor.dead()
         )
+
+    def _sync_problem(self) -> str:
+        """Why each cannot be read stands in the log and in /status."""
+        stuck = ((account, seconds) for account, seconds in self.sync.stuck() if account in self.accounts)
+        return ", ".join(f"{account} not read for {seconds:.0f} s" for account, seconds in stuck)
+
+    async def _parked(self) -> dict[str, int]:
+        core = self.core
+        try:
+            return {
+                "deliveries": await core.outbox.count_dead(EVERYTHING),
+                "items": await core.sync_store.count_parked(EVERYTHING),
+            }
+        except StorageError:
+            return {}
 
     def _stall(self) -> Stall | None:
         return self.watchdog.last if self.watchdog.ago() < LATELY else None
@@ -358,6 +410,9 @@ class App:
 
     async def _catch_up(self, open_kfid: str, patience: float, *, sure: bool = False) -> bool:
         return await self.sync.catch_up(open_kfid, patience, sure=sure)
+
+    async def _hear_out(self, open_kfid: str) -> bool:
+        return await self.sync.catch_up(open_kfid, PATIENCE, sure=True, anew=True)
 
     async def _customer_left(self, result: EndResult) -> None:
         """What came of an end that a customer asked for in the chat. That it has ended is the watch's last word."""
@@ -420,9 +475,18 @@ class App:
         self.sync.wake_all(self.accounts)
 
     async def _prune(self) -> None:
+        await self._forget()
         deleted = await self.retention.prune(self.core.clock.now())
         if deleted:
             log.info("old records deleted | %s", " ".join(f"{table}={count}" for table, count in deleted.items()))
+
+    async def _forget(self) -> None:
+        """What `bot.py forget` has erased from the record is let go of in memory as well, whoever it was about."""
+        forgotten = await self.core.chats.recall(FORGOTTEN)
+        if forgotten != self._forgotten:
+            self._forgotten = forgotten
+            self.alerting.words.clear()
+            self.live.clear()
 
     async def _note_head(self) -> None:
         """For a copy elsewhere: `bot.py audit --verify` shows against it what was cut off or written anew."""

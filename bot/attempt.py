@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from bot.ending import EndResult, Move, Outcome, StateRead
 from bot.model import EventType, Handoff, Operator, OperatorType, ServiceState, SessionKey, StateReading, Via
-from bot.sessions import ClosingDraft, Ending, Session, finish, finish_elsewhere
+from bot.sessions import ClosingDraft, Ending, Session, finish
 from bot.states import ENDING_CODE_LIFETIME
 from bot.wording import STATE_NAMES
 
@@ -70,7 +70,7 @@ class Attempt:
         return f"{self.key} via={self.via} by={self.operator.id or '-'}"
 
     def finish_ours(self, session: Session, now: float) -> Handoff:
-        confirmed = {} if self.after is not None else {"confirmed": False}
+        confirmed = {} if self.code or self.after is not None else {"confirmed": False}
         handoff = finish(session, self.operator, self.via, now, self.reason, **confirmed)
         if self.code:
             session.closings.append(ClosingDraft(handoff, self.code, self.moved_at + ENDING_CODE_LIFETIME))
@@ -99,9 +99,12 @@ class Attempt:
             )
 
 
-def finish_theirs(session: Session, now: float) -> Handoff:
-    """It was over before our move. If the servicer's own event came in meanwhile, it named the servicer."""
+def settle_theirs(session: Session, now: float) -> Handoff | None:
+    """It was over before our move. If the servicer's own event came in meanwhile, it named the servicer; else that is
+    still to be found out, and the handoff stays open until then."""
+    session.ending = None
     handoff = session.handoff
     if handoff is not None and handoff.via == Via.CLIENT:
         return finish(session, Operator(OperatorType.AGENT, handoff.operator_id or ""), Via.CLIENT, now)
-    return finish_elsewhere(session, now)
+    session.check_at = now
+    return handoff

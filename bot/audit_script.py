@@ -9,13 +9,13 @@ import getpass
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import click
 
 from bot.audit import Door, Place, Row
-from bot.audited import Audit
+from bot.audited import Attempt, Audit
 from bot.errors import StorageError
 from bot.export import beginning, end, local_times
 from bot.model import Operator, OperatorType
@@ -43,6 +43,11 @@ def whoever() -> Operator:
         return Operator(OperatorType.AGENT, f"uid{os.getuid()}")
 
 
+def attempt(database: Database, verb: str, *, customer: str = "", **detail: Any) -> Attempt:
+    """By whoever sits here, on this database."""
+    return Audit(AuditLog(database), _Now()).attempt(Door.CLI, whoever(), verb, customer=customer, **detail)
+
+
 async def entered(
     settings: Settings, verb: str, run: Callable[[], Awaitable[int]], *, customer: str = "", **detail: Any
 ) -> int:
@@ -51,12 +56,11 @@ async def entered(
         return await run()
     database = Database(settings.storage.path)
     try:
-        attempt = Audit(AuditLog(database), _Now()).attempt(Door.CLI, whoever(), verb, customer=customer, **detail)
-        async with attempt:
-            await attempt.allowed()
+        async with attempt(database, verb, customer=customer, **detail) as asking:
+            await asking.allowed()
             code = await run()
             if code == FAILED:
-                await attempt.failed(f"exit {code}")
+                await asking.failed(f"exit {code}")
             return code
     finally:
         await database.close()
@@ -71,21 +75,22 @@ class AuditScript:
     async def show(self, since: str | None, until: str | None) -> int:
         """Exit code. Raises click.UsageError for what is no time."""
         start, stop = self._moment(since, beginning, "--since"), self._moment(until, end, "--until")
-        return await self._with_log(lambda rows: self._show(rows, start, stop))
+        return await self._with_log(lambda database: self._show(database, start, stop))
 
     async def verify(self, head: str | None) -> int:
-        """Exit code: 0 if every row fits, and `head`, noted elsewhere, is still among them."""
+        """Exit code: 0 if every row fits, and `head`, noted elsewhere, is still among them. What is verified is left
+        as it is, so this is not entered."""
         noted = self._noted(head)
-        return await self._with_log(lambda rows: self._verify(rows, noted))
+        return await self._with_log(lambda database: self._verify(AuditLog(database), noted))
 
-    async def _with_log(self, work: Callable[[AuditLog], Awaitable[int]]) -> int:
+    async def _with_log(self, work: Callable[[Database], Awaitable[int]]) -> int:
         if not self._path.is_file():  # before anything opens it: SQLite would make one
             return self._fail(self._say("script.no_database", path=self._path.absolute()))
         database = Database(self._path)
         try:
-            return await work(AuditLog(database))
+            return await work(database)
         except StorageError as failed:
-            return self._fail(str(failed))
+            return self._fail(self._say.storage(failed))
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain at its end
             return PIPE_CLOSED
@@ -113,10 +118,17 @@ class AuditScript:
 
     # -- rows
 
-    async def _show(self, rows: AuditLog, since: float | None, until: float | None) -> int:
+    async def _show(self, database: Database, since: float | None, until: float | None) -> int:
+        """As it was before somebody asked; that they did stands in it from then on, if it can be written to at all."""
+        rows = AuditLog(database)
+        head = await rows.head()
+        await attempt(database, "audit").harmless()
+        return await self._print(rows.rows(since, until, head.number))
+
+    async def _print(self, pages: AsyncIterator[list[Row]]) -> int:
         line, between, end_ = (self._document, ",\n", "\n]\n") if self._as_json else (self._line, "\n", "\n")
         head = "[\n" if self._as_json else "\t".join(self._heads()) + "\n"
-        async for page in rows.rows(since, until):
+        async for page in pages:
             click.echo(head + between.join(map(line, page)), nl=False)
             head = between
         shown = head == between

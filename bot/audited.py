@@ -29,6 +29,7 @@ from bot.errors import (
     Unauthenticated,
     WeComError,
 )
+from bot.faults import point
 from bot.model import Handoff, Operator, OperatorType
 from bot.ports import AuditLog, Clock
 
@@ -134,12 +135,17 @@ class Attempt:
         self._about(handoff, open_kfid, customer, detail)
         if self._acts:
             self._number = await self._audit.enter(self._entry, "allowed", durable=self._entry.verb not in FORCED)
+            point("audit.entered")
 
     async def over(self, handoff: Handoff) -> None:
         """There is nothing left to do, whatever it is told."""
         self._about(handoff, "", "", {})
         self._settled = True
         await self._audit.enter_idle(self._entry, "over")
+
+    async def harmless(self) -> None:
+        """What gives nobody anything and may be done over and over: done, row or not."""
+        await self._audit.enter_idle(self._entry, "allowed")
 
     async def refused(self, why: str) -> None:
         """Where nothing is raised."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from bot.audit_script import entered
+from bot.audit_script import attempt
 from bot.errors import StorageError
 from bot.export_script import clean_up_when_terminated
 from bot.settings import Settings
@@ -29,7 +29,7 @@ class BackupScript:
     """`to`: a file that is not there yet, or a folder; None for the database's own folder."""
 
     def __init__(self, settings: Settings, to: Path | None) -> None:
-        self._settings, self._database = settings, settings.storage.path
+        self._database = settings.storage.path
         self._say = Words(settings.lang, settings.group.aibot.name, meaning_of, settings.zone)
         self._target = self._chosen(to)
 
@@ -41,7 +41,7 @@ class BackupScript:
         try:
             return await self._run()
         except NoRoom as full:
-            needed, free = (f"{amount / MB:,.0f}" for amount in (full.needed, full.free))
+            needed, free = (f"{amount / MB:,.1f}" for amount in (full.needed, full.free))
             return self._fail(self._say("backup.no_room", folder=self._target.parent, needed=needed, free=free))
         except StorageError as failed:
             return self._fail(self._say.storage(failed))
@@ -65,17 +65,15 @@ class BackupScript:
 
     async def _enter(self) -> None:
         """Who took it, in the audit log: afterwards, for a backup has to be possible where nothing can be written, and
-        before a new version changes the schema."""
+        before a new version changes the schema. Who got none has nothing."""
         database = Database(self._database)
         try:
-            current = await database.read(is_current)
+            if await database.read(is_current):
+                await attempt(database, "backup").allowed()
+        except StorageError as failed:
+            click.echo(f"⚠️ {self._say.storage(failed)}", err=True)
         finally:
             await database.close()
-        if current:
-            try:
-                await entered(self._settings, "backup", _nothing)
-            except StorageError as failed:
-                click.echo(f"⚠️ {self._say.storage(failed)}", err=True)
 
     def _chosen(self, to: Path | None) -> Path:
         moment = datetime.now(self._say.zone).strftime("%Y%m%d-%H%M%S")
@@ -100,8 +98,3 @@ class BackupScript:
     def _fail(self, why: str) -> int:
         click.echo(f"❌ {why}", err=True)
         return FAILED
-
-
-async def _nothing() -> int:
-    """It has been done."""
-    return DONE

@@ -17,6 +17,7 @@ from bot.audit import Door
 from bot.audited import Audit
 from bot.ending import EndResult, Outcome
 from bot.errors import CommandError
+from bot.faults import point
 from bot.handoffs import Handoffs
 from bot.model import GroupMessage, Handoff, Operator, Rule, Via
 from bot.parsing import DAY, parse_duration
@@ -204,9 +205,12 @@ class BulkEnds:
         async def end(handoff: Handoff) -> EndResult:
             reason, chat = str(plan.condition), notify[0]
             await self._audit.attempt(Door.GROUP, operator, "end", chat_id=chat, condition=reason).allowed(handoff)
-            return await self._handoffs.end(
+            point("bulk.asked")
+            result = await self._handoffs.end(
                 handoff.key, operator, Via.COMMAND, reason, handoff_id=handoff.id, notify=notify, still=still
             )
+            point("bulk.answered")
+            return result
 
         async def work() -> None:
             for planned in left:

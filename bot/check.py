@@ -30,7 +30,7 @@ from bot.errors import StorageError, WeComError, WeComUnavailable
 from bot.http import decode
 from bot.model import CardTap, GroupMessage, KfAccount
 from bot.server import CALLBACK
-from bot.settings import Settings, missing_for_run, secrets_of
+from bot.settings import Settings, exposed_files, missing_for_run, secrets_of
 from bot.wecom.errcodes import meaning_of
 
 FINE, FAILED, BAD_SETTINGS = 0, 1, 2
@@ -38,6 +38,7 @@ FINE, FAILED, BAD_SETTINGS = 0, 1, 2
 CLOCK_WARN, CLOCK_FAIL = 5.0, 60.0  # seconds; callbacks that are ten minutes off are refused
 ECHO_SECONDS = 1.0  # WeCom waits no longer for the answer to its echo
 ECHO_PATIENCE = 5.0  # what is waited here, to tell a slow answer from none
+LOOKED_THROUGH = 30.0  # seconds in which the database is looked through, or as far as that is
 LOCAL_SECONDS = 5.0  # more than a running bot takes to say that it is not well
 GROUP_SECONDS = 12.0  # dialling and subscribing; a bad secret may be met with ten seconds of silence
 LOOK_AGAIN = 0.05
@@ -68,6 +69,7 @@ class Bench:
     core: Core
     accounts: list[KfAccount] = field(default_factory=list)
     accounts_error: WeComError | None = None
+    path: Path | None = None  # of the settings
 
     @property
     def settings(self) -> Settings:
@@ -132,11 +134,20 @@ async def _storage(bench: Bench) -> list[Finding]:
     if not path.exists():
         return [_place_for(bench, path)]
     try:
+        await bench.core.database.integrity.check(LOOKED_THROUGH)
         await bench.core.open()
         await bench.core.database.prove()
     except StorageError as failed:
         return [bench.bad("storage", "storage.broken", why=bench.core.say.storage(failed))]
     return [bench.good("storage", "storage.good", path=path)]
+
+
+async def _files(bench: Bench) -> list[Finding]:
+    """Secrets lie where only the bot can read them."""
+    open_to_all = exposed_files(bench.settings, bench.path)
+    if not open_to_all:
+        return [bench.good("files", "files.good")]
+    return [bench.bad("files", "files.open", path=each) for each in open_to_all]
 
 
 def _place_for(bench: Bench, path: Path) -> Finding:
@@ -409,6 +420,7 @@ async def _routing(bench: Bench) -> list[Finding]:
 
 CHECKS = (
     Check("settings", _settings),
+    Check("files", _files),
     Check("storage", _storage),
     Check("clock", _clock),
     Check("token", _token, needs="settings"),
@@ -424,10 +436,10 @@ CHECKS = (
 # -- all of them
 
 
-async def run_checks(settings: Settings, as_json: bool) -> int:
+async def run_checks(settings: Settings, as_json: bool, path: Path | None = None) -> int:
     """Exit code: 0 fine (there may be warnings), 1 something fails, 2 settings that do not let the bot run."""
     listener = log.start(None, settings.log.level, False, secrets_of(settings), to_stdout=False)
-    bench = Bench(Core(settings))
+    bench = Bench(Core(settings), path=path)
     try:
         findings = await _look_at_all(bench, as_json)
     finally:

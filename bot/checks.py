@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from bot.errors import CredentialRejected, KfbotError, RateLimited, TokenExpired, WeComError
 from bot.model import SessionKey, StateReading
@@ -22,7 +22,8 @@ BATCH = 50
 AT_ONCE = 8
 NAP = 1.0  # seconds between looks while marks lie in the future
 RETRY = 15.0  # seconds until a session whose read failed is read again
-PAUSE_AFTER_LIMIT = 60.0
+PAUSE_AFTER_REFUSAL = 60.0
+LOOK_AGAIN = 5.0  # after a hit limit: the client finds out whether it still holds
 QUIET = 600.0  # seconds after which what is known of an open handoff is old
 UNSERVED = 1800.0  # the same of a session that no human is known to have
 QUIET_EVERY, QUIET_AT_ONCE = 60.0, 100  # at most 100 reads a minute of the 10,000 that WeCom grants a corp
@@ -77,22 +78,32 @@ class Checks:
     async def work_off(self) -> float:
         """Read every session that is due. Returns the seconds until there may be more to do."""
         while keys := await self._ledger.due_checks(self._clock.now(), BATCH):
-            gate = asyncio.Semaphore(AT_ONCE)
-            results = await asyncio.gather(*(self._one(key, gate) for key in keys))
-            if any(isinstance(result, REFUSED_TO_ALL) for result in results):
-                return PAUSE_AFTER_LIMIT
+            refused = await self._batch(keys)
+            if isinstance(refused, RateLimited):
+                await self._sleep(LOOK_AGAIN)  # whoever wakes us meanwhile
+            elif refused is not None:
+                return PAUSE_AFTER_REFUSAL
         upcoming = await self._ledger.next_check()
         return RETRY if upcoming is None else max(NAP, min(upcoming - self._clock.now(), RETRY))
 
-    async def _one(self, key: SessionKey, gate: asyncio.Semaphore) -> WeComError | None:
-        async with gate:
-            await self._turn()
-            try:
-                await self._read_state(key)
-            except WeComError as failed:
-                await self._later(key, failed)
-                return failed
-        return None
+    async def _batch(self, keys: Iterable[SessionKey]) -> WeComError | None:
+        """Read these. Returns what would be said to any; then those not yet asked about stay due, and cost no turn."""
+        gate, refused = asyncio.Semaphore(AT_ONCE), list[WeComError]()
+
+        async def one(key: SessionKey) -> None:
+            async with gate:
+                if refused:
+                    return
+                await self._turn()
+                try:
+                    await self._read_state(key)
+                except WeComError as failed:
+                    await self._later(key, failed)
+                    if isinstance(failed, REFUSED_TO_ALL):
+                        refused.append(failed)
+
+        await asyncio.gather(*(one(key) for key in keys))
+        return refused[0] if refused else None
 
     async def _later(self, key: SessionKey, failed: WeComError) -> None:
         """Trouble of the network or the app has a kind of its own, and passes; a plain refusal is of this very session

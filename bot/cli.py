@@ -87,10 +87,11 @@ def run(path: Path) -> None:
     from bot import log
     from bot.app import App
     from bot.core import Core
-    from bot.settings import secrets_of
+    from bot.settings import exposed_files, secrets_of
 
     app = App(Core(settings))  # before the log: what it finds wrong with the settings must leave nothing behind
     listener = log.start(settings.log.dir, settings.log.level, settings.log.json_lines, secrets_of(settings))
+    log.expose(exposed_files(settings, path))
     try:
         asyncio.run(app.run())
     finally:
@@ -133,7 +134,7 @@ def check(path: Path, as_json: bool) -> None:
 
     from bot.check import run_checks
 
-    raise SystemExit(asyncio.run(run_checks(settings, as_json)))
+    raise SystemExit(asyncio.run(run_checks(settings, as_json, path)))
 
 
 @cli.command()

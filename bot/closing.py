@@ -28,8 +28,6 @@ Texts = Callable[[Handoff], str]
 class ClosingMessages(CodeMessages):
     """Sends what the ledger holds. Safe to call twice for the same handoff, and in two processes."""
 
-    given_in = frozenset({ServiceState.ENDED})
-
     def __init__(
         self,
         kf: KfApi,

@@ -10,22 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from bot.errors import RateLimited, WeComBusy, WeComError, WeComUnavailable
 from bot.faults import point
-from bot.model import EventType, Handoff, Message, ServiceState
+from bot.model import Handoff, Message, ServiceState
 from bot.ports import Clock, CodeMessage, KfApi, Ledger
-from bot.sessions import SYSTEM, EventDraft
+from bot.sessions import code_event
 
 log = logging.getLogger("kfbot.codes")
-
-_MSGID = re.compile(r"(closing|greet2|greet3)-(\d{1,12})-")
-_GIVEN_IN = {"closing": ServiceState.ENDED, "greet2": ServiceState.QUEUED, "greet3": ServiceState.HUMAN}
 
 
 async def always() -> bool:
@@ -33,10 +28,6 @@ async def always() -> bool:
 
 
 class CodeMessages:
-    """`given_in`: in which states the codes were given that this one spends."""
-
-    given_in: frozenset[ServiceState]
-
     def __init__(
         self, kf: KfApi, ledger: Ledger, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
@@ -58,14 +49,6 @@ class CodeMessages:
         finally:
             self._busy[key] -= 1
             self._busy += Counter()  # drops what has come to nothing
-
-    async def not_delivered(self, fail_msgid: str, fail_type: Any) -> None:
-        """WeCom accepted a message and could not deliver it (event msg_send_fail): record that, if it is ours."""
-        found = _MSGID.match(fail_msgid)
-        given_in = _GIVEN_IN[found[1]] if found else None
-        handoff = await self._ledger.handoff(int(found[2])) if found and given_in in self.given_in else None
-        if handoff is not None and given_in is not None:
-            await self._settle(handoff, given_in, "failed", None, f"msg_send_fail {fail_type}")
 
     async def _deliver(
         self,
@@ -105,15 +88,9 @@ class CodeMessages:
                 return "sent", None
         return ("unknown" if doubt or lost else "expired"), doubt
 
-    async def _settle(
-        self, handoff: Handoff, given_in: ServiceState, state: str, error: WeComError | None, why: str = ""
-    ) -> None:
+    async def _settle(self, handoff: Handoff, given_in: ServiceState, state: str, error: WeComError | None) -> None:
         errcode = error.errcode if error else 0
-        type_, data = EventType.CLOSING, {"outcome": state, "errcode": errcode}
-        if given_in is not ServiceState.ENDED:
-            type_, data = EventType.GREETING, {**data, "state": given_in}
-        event = EventDraft(handoff, type_, SYSTEM, self._clock.now(), data)
-        await self._ledger.settle_code(handoff, given_in, state, errcode, why or str(error or ""), event)
+        event = code_event(handoff, given_in, state, errcode, self._clock.now())
+        await self._ledger.settle_code(handoff, given_in, state, errcode, str(error or ""), event)
         if state not in ("sent", "skipped"):
-            about = f"handoff={handoff.id} state={given_in:d} errcode={errcode}"
-            log.warning("message by code %s | %s %s", state, about, why)
+            log.warning("message by code %s | handoff=%d state=%d errcode=%d", state, handoff.id, given_in, errcode)

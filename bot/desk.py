@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from bot import __version__
 from bot.errors import ChannelError
+from bot.faults import point
 from bot.model import GroupMessage, Scope
 from bot.ports import Chats, Clock, GroupChannel
 from bot.registry import Health, Pairing
@@ -49,7 +50,7 @@ class Desk:
             return Pairing.ALREADY
         if not self._code:
             return Pairing.CLOSED
-        if not hmac.compare_digest(code.lower().encode(), self._code.encode()):
+        if not hmac.compare_digest(code.lower().encode("utf-8", "replace"), self._code.encode()):
             self._count_wrong(message)
             return Pairing.WRONG
         used, self._code = self._code, ""  # before anything is awaited, so that it pairs one group only
@@ -58,6 +59,7 @@ class Desk:
         except BaseException:
             self._code = used
             raise
+        point("pairing.recorded")
         self._paired.add(message.chat_id)
         log.info("paired | chat=%s by=%s", message.chat_id, message.userid)
         return Pairing.DONE

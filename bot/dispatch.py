@@ -6,7 +6,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,13 +54,25 @@ class Access:
     def role(self, userid: str) -> Role:
         if not userid:
             return Role.VIEWER
-        if userid in self.admins:
+        if _is_among(userid, self.admins):
             return Role.ADMIN
-        return Role.AGENT if not self.agents or userid in self.agents else Role.VIEWER
+        return Role.AGENT if not self.agents or _is_among(userid, self.agents) else Role.VIEWER
+
+    def names(self, userid: str) -> bool:
+        """Whether the settings give somebody a role, wherever they are."""
+        return bool(userid) and (_is_among(userid, self.admins) or _is_among(userid, self.agents))
 
     def who_may(self, role: Role) -> list[str]:
         """Userids; none where the settings name none."""
         return sorted(self.admins if role is Role.ADMIN else self.admins | self.agents)
+
+
+def _is_among(userid: str, named: Iterable[str]) -> bool:
+    """In whatever case: WeCom has no two members whose userids differ in that alone, and people write the settings by
+    hand (https://developer.work.weixin.qq.com/document/path/90195). Of ASCII only, which userids are made of: other
+    letters that fold to the same are somebody else's."""
+    folded = userid.lower() if userid.isascii() else userid
+    return folded in {each.lower() if each.isascii() else each for each in named}
 
 
 async def _forget(lost: LostCommand) -> None:
@@ -231,7 +243,7 @@ class Dispatch:
         """Outside the paired groups nobody is an agent by being there."""
         role = self.access.role(message.userid)
         inside = message.is_group and message.chat_id in self.paired
-        return role if inside or message.userid in self.access.agents | self.access.admins else Role.VIEWER
+        return role if inside or self.access.names(message.userid) else Role.VIEWER
 
     def _read(self, text: str) -> CommandLine | None:
         """A name of two words goes before that of its first word alone."""

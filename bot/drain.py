@@ -11,22 +11,24 @@ from typing import Any
 
 log = logging.getLogger("kfbot.drain")
 
-ASKING = (signal.SIGINT, signal.SIGTERM)
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CUT = 0.25  # seconds that what is cut off has to let go
 
 
 def when_asked(stop: Callable[[], None]) -> None:
     """Call `stop` at the first signal; the second ends the process at once, even one whose loop hangs."""
     loop = asyncio.get_running_loop()
+    # Under nohup the terminal may go.
+    asking = [each for each in ASKING if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN]
 
     def first() -> None:
-        for number in ASKING:
+        for number in asking:
             loop.remove_signal_handler(number)
             # Not the system's own way to die of it: as the first process of a container it would ignore that.
             signal.signal(number, lambda again, _: os._exit(128 + again))
         stop()
 
-    for number in ASKING:
+    for number in asking:
         loop.add_signal_handler(number, first)
 
 

@@ -13,6 +13,7 @@ import click
 from bot import log
 from bot.audit import Door
 from bot.audit_script import whoever
+from bot.audited import Attempt
 from bot.core import Core
 from bot.ending import EndResult, Move, Outcome, StateRead
 from bot.errors import KfbotError, StorageError, WeComError, WeComUnavailable
@@ -53,7 +54,7 @@ class EndScript:
         self._key = SessionKey("", "")
         self._before: StateReading | None = None
         self._after: StateReading | None = None
-        self._moves = 0
+        self._moves, self._agreed = 0, False
 
     async def run(self, external_userid: str, open_kfid: str, reason: str) -> int:
         """Exit code: 0 when the session is over, whoever ended it; 1 when it is not, or may not be."""
@@ -99,15 +100,23 @@ class EndScript:
     async def _steps(self, reason: str) -> Report:
         self._print(self._say("script.title"), "═" * WIDE)
         await self._core.open()
-        await self._core.kf.check_token()
-        self._print(self._say("script.token"), "")
-        self._key = await self._find()
-        self._print(
-            self._say("script.target"),
-            f"   open_kfid: {self._key.open_kfid}",
-            f"   external_userid: {self._key.external_userid}",
+        async with self._attempt() as attempt:
+            await self._core.kf.check_token()
+            self._print(self._say("script.token"), "")
+            self._key = await self._find()
+            self._print(
+                self._say("script.target"),
+                f"   open_kfid: {self._key.open_kfid}",
+                f"   external_userid: {self._key.external_userid}",
+            )
+            return await (self._look() if self._dry_run else self._end(attempt, reason))
+
+    def _attempt(self) -> Attempt:
+        """To look is not entered."""
+        account, customer = self._key.open_kfid, self._key.external_userid
+        return self._core.audit.attempt(
+            Door.CLI, whoever(), "end", acts=not self._dry_run, open_kfid=account, customer=customer
         )
-        return await (self._look() if self._dry_run else self._end(reason))
 
     async def _find(self) -> SessionKey:
         if self._key.open_kfid:
@@ -136,11 +145,9 @@ class EndScript:
         handoff = await self._core.ledger.open_handoff(self._key)
         return self._report(True, after=reading, hint=hint, handoff=handoff.id if handoff else None)
 
-    async def _end(self, reason: str) -> Report:
-        operator, (account, customer) = whoever(), (self._key.open_kfid, self._key.external_userid)
-        attempt = self._core.audit.attempt(Door.CLI, operator, "end", open_kfid=account, customer=customer)
-        await attempt.allowed(await self._core.ledger.open_handoff(self._key))
-        result = await self._core.handoffs.end(self._key, operator, Via.CLI, reason, watch=self._see)
+    async def _end(self, attempt: Attempt, reason: str) -> Report:
+        await attempt.allowed(await self._core.ledger.open_handoff(self._key), open_kfid=self._key.open_kfid)
+        result = await self._core.handoffs.end(self._key, whoever(), Via.CLI, reason, watch=self._see)
         if result.outcome in (Outcome.FAILED, Outcome.UNKNOWN):
             await attempt.failed(str(result.error.errcode) if result.error else result.outcome)
         hint = self._hint(result)
@@ -169,7 +176,7 @@ class EndScript:
 
     async def _out_of_time(self) -> Report:
         """Beyond the first state read the intention may be on record: then a running bot settles it."""
-        if self._after is not None and not has_human(self._after.state):
+        if self._agreed or (self._after is not None and not has_human(self._after.state)):
             hint = self._say("end.new_session")
             self._print("", self._say("script.ended"), "", f"💡 {hint}")
             return self._report(True, after=self._after, hint=hint)
@@ -201,6 +208,7 @@ class EndScript:
     def _see(self, step: StateRead | Move) -> None:
         if isinstance(step, Move):
             self._moves += 1
+            self._agreed = bool(step.code)  # which is given for an end alone
             self._print(*self._move_lines(step))
         elif step.confirming:
             self._after = step.reading

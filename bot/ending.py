@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.errors import WeComError, WeComUnavailable
+from bot.errors import RateLimited, TokenExpired, WeComBusy, WeComError, WeComUnavailable
 from bot.model import Handoff, ServiceState, SessionKey, StateReading
 from bot.states import has_human
 
 NOT_SERVICER, CONVERSATION_END, NOT_ALLOWED = 95014, 95013, 95016
+PASSING = (RateLimited, TokenExpired, WeComBusy, WeComUnavailable)
 
 
 class Outcome(StrEnum):
@@ -73,6 +74,11 @@ class EndResult:
     handoff: Handoff | None = None
     error: WeComError | None = None
     closing: str = ""
+
+    @property
+    def passes(self) -> bool:
+        """It failed over what has nothing to do with the session, and is soon over by itself."""
+        return self.outcome is Outcome.FAILED and isinstance(self.error, PASSING)
 
 
 def judge(move: Move, after: StateReading | None, *, looked_twice: bool = False) -> Verdict:

@@ -74,6 +74,11 @@ class LiveFeed:
         missed = list(takewhile(lambda event: event.id > event_id, reversed(self._kept)))
         return missed[::-1]
 
+    def clear(self) -> None:
+        """Hold nothing any more: who comes back has to load everything anew."""
+        self._kept.clear()
+        self._floor = self.last
+
     async def _read(self) -> list[LiveEvent]:
         """The next rows that concern somebody; empty at the end of the log."""
         while rows := await self._feed.after(self.last, BATCH):

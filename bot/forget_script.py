@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import click
 
-from bot.audit_script import entered
+from bot.audit_script import attempt, entered
 from bot.errors import StorageError
 from bot.settings import Settings
 from bot.wecom.errcodes import meaning_of
@@ -48,15 +48,19 @@ class ForgetScript:
         await self._database.open()
         found = await self._forget.find()
         if not found.rows and not await self._forget.leaves_pieces():
-            return self._fail(self._say("forget.nobody", customer=self._customer))
+            return await self._refuse("unknown", self._say("forget.nobody", customer=self._customer))
         if found.rows:
             self._show(found)
         if found.open and not self._force:
             numbers = " ".join(f"#{number}" for number in found.open)
-            return self._fail(self._say("forget.open", numbers=numbers, customer=self._customer))
+            return await self._refuse("open", self._say("forget.open", numbers=numbers, customer=self._customer))
         if found.rows and not self._yes:
             click.confirm(self._say("forget.ask"), abort=True, err=True)
         return await entered(self._settings, "forget", self._erase, customer=self._customer)
+
+    async def _refuse(self, why: str, told: str) -> int:
+        await attempt(self._database, "forget", customer=self._customer).refused(why)
+        return self._fail(told)
 
     async def _erase(self) -> int:
         name = pseudonym()

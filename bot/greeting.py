@@ -42,8 +42,6 @@ class Greetings(CodeMessages):
     `link` is called when a greeting goes out: where that customer can end this handoff, empty for nowhere.
     """
 
-    given_in = frozenset(LASTS)
-
     def __init__(
         self,
         kf: KfApi,

@@ -1,17 +1,19 @@
 """The domain service: decide, record, call, settle. Every way a handoff ends goes through here or through `sessions`.
 
-The order of an end: read the state → record the intention, on disk → service_state/trans to 4 → read back → settle →
-closing message. A crash after any step leaves a pending intention; `settle_pending` reads the real state and closes it.
+The order of an end: read the state → record the intention, on disk → service_state/trans to 4 → settle → closing
+message, while the state is read back. Where WeCom's answer proves nothing, it is read back before the end is settled. A
+crash before that leaves a pending intention; `settle_pending` reads the real state and closes it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from bot.attempt import Attempt, Watch, always, finish_theirs, unwatched
+from bot.attempt import Attempt, Watch, always, settle_theirs, unwatched
 from bot.closing import ClosingMessages
 from bot.ending import NOT_SERVICER, EndResult, Move, Outcome, StateRead, Verdict, judge
 from bot.errors import WeComError, WeComUnavailable
@@ -19,13 +21,15 @@ from bot.faults import point
 from bot.model import EventType, Handoff, Operator, ServiceState, SessionKey, StateReading, Via
 from bot.ports import Clock, KfApi, Ledger, PendingEnding
 from bot.sessions import (
+    SKEW,
     Ending,
     Session,
+    finish_elsewhere,
     is_over,
-    snapshot,
     state_read,
 )
 from bot.states import has_human
+from bot.untold import Readings, Untold
 
 log = logging.getLogger("kfbot.handoffs")
 
@@ -55,18 +59,24 @@ class Handoffs:
         self._kf, self._ledger, self._clock = kf, ledger, clock
         self._closings, self._sleep, self._limit = closings, sleep, limit
         self._sending: set[asyncio.Task[str]] = set()
+        self.untold = Untold(ledger, clock, sleep)
         self.on_open: Callable[[list[Session]], None] = lambda sessions: None
         """Told of sessions in which a state read has opened a handoff, as they stand after it."""
 
-    async def read_state(self, key: SessionKey) -> StateReading:
-        """Ask WeCom now, and follow what it says. Raises WeComError."""
+    async def read_state(self, key: SessionKey, *, patient: bool = True) -> StateReading:
+        """Ask WeCom now, and follow what it says. Raises WeComError.
+
+        An end that shows before its event has been read is followed when the message stream has told what it knows of
+        it: until then the handoff stands as open. Whoever is going to act upon what is on record is not so `patient`:
+        with a human there is the handoff of now."""
         session = await self._ledger.session(key)
         reading = await self._kf.state(key)
-        await self._follow(key, session.version, reading)
+        await self._follow(session, reading, patient=patient)
         return reading
 
     async def read_states(self, keys: Iterable[SessionKey]) -> dict[SessionKey, WeComError]:
-        """As `read_state` for many, some at a time and followed in one transaction. Returns those that failed."""
+        """As `read_state` for many, some at a time and followed in one transaction. Returns those that failed, and
+        those that are over while it is not known yet how: nothing may be done about any of them."""
         gate = asyncio.Semaphore(READS_AT_ONCE)
         before = await self._ledger.sessions(keys)
         readings: dict[SessionKey, StateReading] = {}
@@ -80,8 +90,8 @@ class Handoffs:
                     failed[key] = error
 
         await asyncio.gather(*(read(key) for key in before))
-        await self._follow_all({key: (before[key].version, reading) for key, reading in readings.items()})
-        return failed
+        untold = await self._follow_all({key: (before[key], reading) for key, reading in readings.items()})
+        return failed | {key: WeComUnavailable("sync_msg", "it is over, and its end not read yet") for key in untold}
 
     async def end(
         self,
@@ -140,11 +150,13 @@ class Handoffs:
             if meant is not None and (session.handoff is None or session.handoff.id != meant):
                 attempt.handoff = await self._ledger.handoff(meant)
                 return self._result(attempt, Outcome.ALREADY)
-            version = session.version
             attempt.see(await self._in_time(attempt, self._kf.state(attempt.key)))
             if not has_human(attempt.before.state):
-                return await self._nothing_to_end(attempt, version)
-            attempt.handoff, ending, ours = await self._record(attempt, version, meant)
+                return await self._nothing_to_end(attempt, session)
+            if self.untold.concerns(session, attempt.before):
+                await self._follow(session, attempt.before, patient=False)
+                continue
+            attempt.handoff, ending, ours = await self._record(attempt, session.version, meant)
             if attempt.unwanted:
                 return self._result(attempt, Outcome.SKIPPED)
             if ending is None:
@@ -180,13 +192,17 @@ class Handoffs:
         )
 
     async def _carry_out(self, attempt: Attempt) -> EndResult:
-        """Move, read back, judge; once more where the judgement says so. Never a third time."""
+        """Move, read back, judge; once more where the judgement says so. Never a third time.
+
+        A code is given for an end alone, buys the goodbye for 20 s, and stands in this answer only: then nothing more
+        is asked before it is on record."""
         reading = attempt.before
         log.info("🔄 尝试自动结束会话，让用户重新发送消息以创建新会话... | %s", attempt)
         for last in (False, True):
             move = await self._move(attempt, reading)
+            if move.code:
+                return await self._settle(attempt, move, Verdict.ENDED)
             verdict = await self._look_back(attempt, move)
-            point("ending.judged")
             if verdict is not Verdict.AGAIN or last or await self._overtaken(attempt):
                 return await self._settle(attempt, move, verdict)
             reading = attempt.after or reading
@@ -217,6 +233,7 @@ class Handoffs:
         if verdict is Verdict.STILL_OPEN and move.error is None:
             await self._sleep(SECOND_LOOK)  # WeCom said ok: give the state a moment before calling it untrue
             verdict = judge(move, await self._read_back(attempt), looked_twice=True)
+        point("ending.judged")
         return verdict
 
     async def _read_back(self, attempt: Attempt) -> StateReading | None:
@@ -239,8 +256,10 @@ class Handoffs:
         if verdict is Verdict.UNKNOWN or (verdict is Verdict.AGAIN and isinstance(move.error, WeComUnavailable)):
             await self._ledger.release_ending(ending.id, self._clock.now() + POLL, move.errcode)
             return self._result(attempt, Outcome.UNKNOWN, error=move.error)
-        now = self._clock.now()
         over = verdict in (Verdict.ENDED, Verdict.ALREADY)
+        if verdict is Verdict.ENDED and not attempt.moved_at:
+            await self._hear_of_it(attempt)
+        now = self._clock.now()
 
         def decide(session: Session) -> tuple[Handoff | None, bool, Session]:
             """The handoff, whether the end is ours, and the session as it stands then."""
@@ -250,7 +269,7 @@ class Handoffs:
             if ours and (attempt.moved_at or session.handoff.via != Via.CLIENT):
                 return attempt.finish_ours(session, now), True, session
             if over:
-                return finish_theirs(session, now), False, session
+                return settle_theirs(session, now), False, session
             attempt.log_failure(session, session.handoff, move, now)
             return session.handoff, False, session
 
@@ -258,39 +277,61 @@ class Handoffs:
             attempt.key, ending.id, "done" if over else "failed", verdict.value, move.errcode, now, decide
         )
         point("ending.settled")
+        if over and attempt.handoff is not None and attempt.handoff is session.handoff:  # nothing told whose end it was
+            await self._follow(session, attempt.after or StateReading(ServiceState.ENDED))
+            attempt.handoff = None
         attempt.handoff = attempt.handoff or await self._ledger.handoff(ending.handoff_id)
-        if attempt.handoff is not None and attempt.handoff.status.is_open:
+        if not over and attempt.handoff is not None and attempt.handoff.status.is_open:
             return self._result(attempt, Outcome.FAILED, error=move.error)
+        return await self._take_leave(attempt, move, Outcome.ENDED if ours else Outcome.ALREADY, session)
+
+    async def _take_leave(self, attempt: Attempt, move: Move, outcome: Outcome, session: Session) -> EndResult:
+        """`session`: as it was settled."""
+        goodbye = self._say_goodbye(attempt)
+        if move.code:
+            await self._look_back(attempt, move)
         await self._follow_new_session(attempt, session)
-        closing = await self._say_goodbye(attempt)
-        return self._result(attempt, Outcome.ENDED if ours else Outcome.ALREADY, closing=closing)
+        closing = await self._hear_of(goodbye, attempt)
+        return self._result(attempt, outcome, closing=closing)
+
+    async def _hear_of_it(self, attempt: Attempt) -> None:
+        """An end that is taken to be ours for want of an answer: an event may tell of another's."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(attempt.until):
+                await self.untold.catch_up(attempt.key.open_kfid)
 
     async def _follow_new_session(self, attempt: Attempt, settled: Session) -> None:
         """The read-back may already show the customer's next session."""
         after = attempt.after
         if after is not None and settled.handoff is None and after.state is not settled.state:
-            await self._follow(attempt.key, settled.version, after)
+            await self._follow(settled, after)
 
-    async def _say_goodbye(self, attempt: Attempt) -> str:
-        """Wait a little to hear how it went; it goes on without us."""
+    def _say_goodbye(self, attempt: Attempt) -> asyncio.Task[str] | None:
         if attempt.handoff is None:
-            return ""
+            return None
         sending = asyncio.create_task(self._closings.send(attempt.handoff.id))
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
+        return sending
+
+    async def _hear_of(self, sending: asyncio.Task[str] | None, attempt: Attempt) -> str:
+        """Wait a little to hear how the goodbye went; it goes on without us."""
+        if sending is None:
+            return ""
         left = attempt.until - asyncio.get_running_loop().time()
         done, _ = await asyncio.wait({sending}, timeout=max(0.0, min(CLOSING_PATIENCE, left)))
         return sending.result() if done else "sending"
 
-    async def _nothing_to_end(self, attempt: Attempt, version: int) -> EndResult:
-        ended = await self._follow(attempt.key, version, attempt.before)
+    async def _nothing_to_end(self, attempt: Attempt, session: Session) -> EndResult:
+        await self._follow(session, attempt.before)
         ending = (await self._ledger.session(attempt.key)).ending
         if ending is not None:  # its end is being settled, or was left behind by a crash
             if await self._ledger.take_ending(ending.id, self._clock.now(), LEASE):
                 await self._resume(ending, attempt.key)
             return await self._await_other(attempt, ending)
-        attempt.handoff = ended or await self._last(attempt.key)
-        over = attempt.before.state is ServiceState.ENDED or ended is not None
+        found = session.handoff
+        attempt.handoff = await (self._last(attempt.key) if found is None else self._ledger.handoff(found.id))
+        over = attempt.before.state is ServiceState.ENDED or found is not None
         return self._result(attempt, Outcome.ALREADY if over else Outcome.NOT_HUMAN)
 
     async def _await_other(self, attempt: Attempt, ending: Ending) -> EndResult:
@@ -350,34 +391,48 @@ class Handoffs:
         except TimeoutError:
             raise WeComUnavailable("service_state", f"no answer within {self._limit:.0f} s") from None
 
-    async def _follow(self, key: SessionKey, version: int, reading: StateReading) -> Handoff | None:
-        """Apply a reading unless younger news came in meanwhile. Returns the handoff it ended, if any."""
-        return next(iter(await self._follow_all({key: (version, reading)})), None)
+    async def _follow(self, session: Session, reading: StateReading, *, patient: bool = True) -> None:
+        """Apply a reading unless younger news came in meanwhile. `session`: as it was when WeCom was asked."""
+        await self._follow_all({session.key: (session, reading)}, patient=patient)
 
-    async def _follow_all(self, readings: Mapping[SessionKey, tuple[int, StateReading]]) -> list[Handoff]:
-        """`readings`: with the version of the session that WeCom was asked about."""
+    async def _follow_all(self, readings: Readings, *, patient: bool = True) -> set[SessionKey]:
+        """Returns the sessions that are over while it is still asked how: nothing is followed there. See `Untold`."""
         now = self._clock.now()
+        doubtful = {key: each for key, each in readings.items() if self.untold.concerns(*each)}
+        await self._apply({key: each for key, each in readings.items() if key not in doubtful}, now)
+        if not doubtful:
+            return set()
+        untold = await self.untold.ask(doubtful, now, patient=patient)
+        await self._apply({key: each for key, each in doubtful.items() if key not in untold}, now)
+        return untold
+
+    async def _apply(self, readings: Readings, read_at: float) -> None:
+        if not readings:
+            return
+        now = self._clock.now()
+        over_since = {key: self.untold.since(session) for key, (session, _) in readings.items()}
         opened: list[Session] = []
-        ended: list[Handoff] = []
 
         def decide(session: Session) -> None:
-            version, reading = readings[session.key]
-            if session.version != version:
+            before, reading = readings[session.key]
+            if session.version != before.version:
                 session.check_at = now
                 return
-            before = session.handoff
-            state_read(session, reading, now)
-            if session.handoff is not None and session.handoff is not before:
+            handoff, since = session.handoff, over_since[session.key]
+            if since is not None:
+                finish_elsewhere(session, since)
+            state_read(session, reading, read_at)
+            if since is not None and session.last_customer_at + SKEW > read_at:
+                session.check_at = now  # written since then, maybe, and in the next session
+            if session.handoff is not None and session.handoff is not handoff:
                 opened.append(session)
-            if before is not None and not before.status.is_open:
-                ended.append(snapshot(before))
 
-        if readings:
-            await self._ledger.change_all(readings, decide, now)
-            point("states.followed")
+        await self._ledger.change_all(readings, decide, now)
+        point("states.followed")
+        for key in readings:
+            self.untold.conclude(key)
         if opened:
             self.on_open(opened)
-        return ended
 
     async def _last(self, key: SessionKey) -> Handoff | None:
         return next(iter(await self._ledger.history(key, limit=1)), None)

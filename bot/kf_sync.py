@@ -28,6 +28,7 @@ log = logging.getLogger("kfbot.sync")
 
 TOKEN_LIFE = 590.0  # seconds; WeCom says ten minutes
 PAUSE_AFTER_LIMIT = 60.0  # seconds WeCom blocks after 45009
+LOOK_AGAIN = 5.0  # the same while there is a token: then the client finds out whether it still does
 RETRY = 1.0  # seconds until a failed sync is tried again, doubled up to RETRY_MOST
 RETRY_MOST = 15.0
 INVALID_PARAMETER = 40058  # also said of a cursor that WeCom does not know
@@ -37,6 +38,7 @@ IN_FLIGHT = 5.0  # seconds in which the callback that announces an item may stil
 
 MANY, MANY_SECONDS = 10, 10.0  # runs in so many seconds: from then on hints are collected
 COLLECT = 1.0  # seconds
+STUCK = 90.0  # seconds without a good run after a bad one; longer than WeCom's own pause
 
 ANNOUNCED = (CUSTOMER, EVENT, SERVICER)  # origins of items that WeCom sends a callback for
 
@@ -67,6 +69,7 @@ class _Line:
     waiting: list[tuple[int, asyncio.Future[bool]]] = field(default_factory=list)  # for a page that answers this hint
     token: str = ""
     token_at: float = 0.0
+    failing_since: float | None = None  # the first bad run since the last good one
     recalled: bool = False  # the token an earlier process left has been looked for, once
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     runs: deque[float] = field(default_factory=lambda: deque(maxlen=MANY))  # when the last ones began, loop time
@@ -124,19 +127,23 @@ class KfSync:
         if line.task is None or line.task.done():
             line.task = asyncio.create_task(self._run(line), name=f"sync {open_kfid}")
 
+    def has_read(self, open_kfid: str) -> bool:
+        """This account, or has begun to."""
+        return open_kfid in self._lines
+
     def wake_all(self, accounts: Iterable[str]) -> None:
         for open_kfid in accounts:
             self.wake(open_kfid)
 
-    async def catch_up(self, open_kfid: str, patience: float, *, sure: bool = False) -> bool:
+    async def catch_up(self, open_kfid: str, patience: float, *, sure: bool = False, anew: bool = False) -> bool:
         """Know what stands in WeCom's stream now, before acting upon a session. True if the account has been read to
-        its end just now, or is within `patience` seconds of loop time.
+        its end just now (with `anew`: since this call), or is within `patience` seconds of loop time.
 
         False at once where that would waste a call without a token: there are few of them a minute, for all accounts.
         Not so with `sure`, for what cannot be taken back.
         """
         line, now = self._lines.setdefault(open_kfid, _Line(open_kfid)), self._clock.now()
-        if line.wanted == line.read and 0 <= now - line.read_at < FRESH:
+        if not anew and line.wanted == line.read and 0 <= now - line.read_at < FRESH:
             return True
         if self._closed or not (sure or self._has_token(line) or abs(now - line.read_at) > TOKEN_LESS_AFTER):
             return False
@@ -149,6 +156,12 @@ class KfSync:
                 return await done
         except TimeoutError:
             return False
+
+    def stuck(self) -> list[tuple[str, float]]:
+        """Accounts that cannot be read, each with the seconds since when; what is wrong stands on record."""
+        now = self._clock.now()
+        since = [(each.open_kfid, now - each.failing_since) for each in self._lines.values() if each.failing_since]
+        return [each for each in since if each[1] >= STUCK]
 
     async def stop(self) -> None:
         """Finish the transaction under way, then end every loop."""
@@ -175,8 +188,9 @@ class KfSync:
                 raise
             except Exception as failed:
                 line.tell(False)
+                line.failing_since = line.failing_since or self._clock.now()
                 await self._failed(line, failed)
-                await self._rest(line, PAUSE_AFTER_LIMIT if isinstance(failed, RateLimited) else pause)
+                await self._rest(line, self._limited(line) if isinstance(failed, RateLimited) else pause)
                 pause = min(pause * 2, RETRY_MOST)
                 continue
             if line.wanted == line.asked:
@@ -202,8 +216,11 @@ class KfSync:
         if line.overdue and line.called == line.answered:
             self._unannounced(line.open_kfid, line.overdue)
         line.read, line.read_at, line.answered = line.asked, line.asked_at, line.heard
-        line.overdue = 0
+        line.overdue, line.failing_since = 0, None
         line.tell(True)
+
+    def _limited(self, line: _Line) -> float:
+        return LOOK_AGAIN if self._has_token(line) else PAUSE_AFTER_LIMIT
 
     async def _rest(self, line: _Line, seconds: float) -> None:
         """Pause after a failure; a fresh callback token is a good reason to try at once."""
@@ -231,6 +248,8 @@ class KfSync:
         if not line.token and not line.recalled:
             line.token, line.token_at = account.token, account.token_at
         line.recalled = True
+        if account.cold:
+            point("history.begun")
         try:
             await self._read_on(line, account)
         except WeComError as refused:
@@ -267,7 +286,9 @@ class KfSync:
             token = line.token
             try:
                 return await self._ask(line, cursor, token)
-            except SyncTokenExpired:
+            except WeComError as refused:
+                if not _may_be_the_tokens_fault(refused):
+                    raise
                 if line.token == token:
                     line.token = ""
                 if line.token:
@@ -385,6 +406,11 @@ class KfSync:
         point("history.read")
         log.info("history read | account=%s sessions to look at: %d", open_kfid, marked)
         await self._follow(Committed([], [], 0))
+
+
+def _may_be_the_tokens_fault(refused: WeComError) -> bool:
+    """What is called malformed may be the cursor as well: without a token it will show."""
+    return isinstance(refused, SyncTokenExpired) or refused.errcode == INVALID_PARAMETER
 
 
 def _is_of_the_disk(failed: Exception) -> bool:

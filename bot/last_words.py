@@ -28,6 +28,10 @@ class LastWords:
     def of(self, key: SessionKey) -> str:
         return self._words.get(key, (0, ""))[1]
 
+    def clear(self) -> None:
+        """Somebody is to be forgotten, and nobody tells who."""
+        self._words.clear()
+
     def _note(self, key: SessionKey, at: int, text: str) -> None:
         if at < self._words.get(key, (0, ""))[0]:
             return

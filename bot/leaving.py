@@ -24,6 +24,7 @@ log = logging.getLogger("kfbot.leaving")
 
 AT_ONCE = 8
 PATIENCE = 3.0  # seconds to wait for news that are in WeCom's stream already
+REST, MOST_REST = 5.0, 60.0  # seconds before a move is tried again that WeCom had no time for, doubled each time
 KEPT = 1000
 
 Told = Callable[[EndResult], Awaitable[None]]
@@ -37,11 +38,14 @@ class Leaving:
         self._catch_up, self._told = catch_up, told
         self._busy: set[SessionKey] = set()
         self._refused: dict[int, None] = {}
+        self._rests: dict[SessionKey, tuple[float, float]] = {}  # until when, and for how long
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def end_all(self) -> None:
         """Give every customer who has asked for it the end, as far as WeCom lets us now."""
-        keys = [key for key in await self._ledger.asked_ends() if key not in self._busy]
+        now = self._clock.now()
+        asked = await self._ledger.asked_ends()
+        keys = [key for key in asked if key not in self._busy and not self._rests_at(key, now)]
         self._busy.update(keys)
         await asyncio.gather(*(self._take(key) for key in keys))
 
@@ -73,10 +77,12 @@ class Leaving:
             key, customer, Via.CHAT, handoff_id=handoff.id if handoff else None, still=self._wanted
         )
         point("leaving.answered")
+        self._rest(key, result)
         if not _passes(result):
+            await self._tell(result)  # before, or a crash in between would leave people without the news
+            point("leaving.told")
             await self._drop(key, asked_at)
             point("leaving.dropped")
-            await self._tell(result)
 
     async def _up_to_date(self, key: SessionKey) -> bool:
         """A wish of just now is granted at once; before an older one we have to know what was written since."""
@@ -87,6 +93,19 @@ class Leaving:
 
     def _wanted(self, session: Session) -> bool:
         return wants_end(session, self._clock.now())
+
+    def _rest(self, key: SessionKey, result: EndResult) -> None:
+        """Each move stands in the log, and so there must not be one every two seconds."""
+        _, before = self._rests.pop(key, (0.0, 0.0))
+        if result.passes and result.before is not None:
+            seconds = min(2 * before, MOST_REST) or REST
+            self._rests[key] = self._clock.now() + seconds, seconds
+            if len(self._rests) > KEPT:
+                del self._rests[next(iter(self._rests))]
+
+    def _rests_at(self, key: SessionKey, now: float) -> bool:
+        until, seconds = self._rests.get(key, (0.0, 0.0))
+        return until - seconds <= now < until
 
     async def _drop(self, key: SessionKey, asked_at: float) -> None:
         """Unless the customer has asked again since."""
@@ -109,7 +128,9 @@ class Leaving:
 
 
 def _passes(result: EndResult) -> bool:
-    """No move was made, and the trouble is not of this session: try again."""
+    """The trouble is not of this session: try again."""
+    if result.passes:
+        return True
     if result.outcome is not Outcome.FAILED or result.after is not None:
         return False
     return result.error is None or (result.before is None and type(result.error) is not WeComError)

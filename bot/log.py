@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import queue
 import re
 import sys
@@ -27,14 +28,15 @@ _IN_ADDRESS = re.compile(r"([?&](?:access_token|corpsecret|secret|key|response_c
 _ANYWHERE = re.compile(r"((?:access_token|corpsecret)[\"'\\\s]*[:=][\"'\\\s]*)[\w.~-]+")
 _BEARER = re.compile(r"(Bearer\s+|/h/)[\w.~+/=-]{8,}")  # also the customer's page, whose address is the token
 _NO_TEXT = (bool, int, float, type(None), logging.LogRecord)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # line ends, and what a terminal would obey
+# Line ends, what a terminal would obey, and what makes it show the words of a line in another order, or none of them.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 class DailyFile(logging.StreamHandler[IO[str]]):
     """`app_YYYYMMDD.log`, a new file for each local day."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o700, parents=True, exist_ok=True)
         self._folder, self._day = folder, _day(time.time())
         super().__init__(self._open(self._day))
 
@@ -59,7 +61,12 @@ class DailyFile(logging.StreamHandler[IO[str]]):
         super().close()
 
     def _open(self, day: str) -> IO[str]:
-        return (self._folder / f"app_{day}.log").open("a", encoding="utf-8", errors="replace")
+        """Nobody else's to read: there are names in it, and the code that pairs a group."""
+        return open(self._folder / f"app_{day}.log", "a", encoding="utf-8", errors="replace", opener=_ours)
+
+
+def _ours(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 class Redaction:
@@ -135,6 +142,14 @@ def start(
     return listener
 
 
+def expose(files: Iterable[Path]) -> None:
+    """Say it at every start, until it is mended: whoever reads one of these is the bot."""
+    for file in files:
+        logging.getLogger("kfbot.secrets").critical(
+            "⚠️ 任何人都能读取 %s，其中有密钥 | everybody on this machine can read it: chmod 600 %s", file, file
+        )
+
+
 class _Passing(QueueHandler):
     """Records travel whole: the formatter on the other side wants the traceback, and structlog's own events."""
 
@@ -204,7 +219,7 @@ def _line(_: Any, __: str, event: structlog.typing.EventDict) -> str:
 
 
 def _json_line(_: Any, __: str, event: structlog.typing.EventDict) -> str:
-    return json.dumps(event, ensure_ascii=False)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(event, ensure_ascii=False))
 
 
 def _day(moment: float) -> str:

@@ -45,6 +45,7 @@ class Metrics:
             "kfbot_api_seconds", "Requests to the API", ["route", "status"], buckets=SECONDS, registry=self.registry
         )
         self.open = Gauge("kfbot_open_handoffs", "Open handoffs", ["status"], registry=self.registry)
+        self.parked = Gauge("kfbot_parked", "What waits for /replay", ["what"], registry=self.registry)
         self._call, self._route = cache(self.wecom.labels), cache(self.api.labels)  # seen thousands of times a second
         self.ready = Gauge("kfbot_ready", "1 when /readyz says so", registry=self.registry)
 

@@ -82,6 +82,7 @@ class Notices:
         cut_off = self._channel is not None and not self._connected()
         foot = f"\n{self._say('alerts.lifeline')}" if cut_off else ""
         await self._lifeline.send(markdown + foot)
+        point("lifeline.sent")
         return "webhook"
 
     async def _send_card(self, chat_id: str, is_group: bool, card: Card) -> None:

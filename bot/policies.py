@@ -19,6 +19,7 @@ log = logging.getLogger("kfbot.policies")
 
 AT_ONCE = 4
 REST, MOST_REST = 300.0, 3600.0  # seconds before a refused end is tried again, doubled each time
+SHORT_REST = 15.0  # the first time, where WeCom had no time for us
 KEPT = 1000
 
 Refused = Callable[[Watched, EndResult], Awaitable[bool]]
@@ -32,7 +33,7 @@ class _Rest:
 
 
 class Policies:
-    """`refused` is told of the first refusal of each handoff."""
+    """`refused` is told of the first refusal of each handoff, but not of a first one that passes."""
 
     def __init__(self, handoffs: Handoffs, clock: Clock, books: Callable[[str], RuleBook], refused: Refused) -> None:
         self._handoffs, self._clock, self._books, self._refused = handoffs, clock, books, refused
@@ -73,8 +74,9 @@ class Policies:
 
     async def _rest(self, watched: Watched, result: EndResult) -> None:
         known = self._rests.pop(watched.handoff.id, None)
-        seconds = min(known.seconds * 2, MOST_REST) if known else REST
+        seconds = min(known.seconds * 2, MOST_REST) if known else SHORT_REST if result.passes else REST
         told, failed = known is not None and known.told, result.outcome is Outcome.FAILED
+        failed = failed and not (known is None and result.passes)
         rest = self._rests[watched.handoff.id] = _Rest(self._clock.now() + seconds, seconds, told)
         if len(self._rests) > KEPT:
             del self._rests[next(iter(self._rests))]

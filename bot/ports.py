@@ -187,7 +187,7 @@ Decide = Callable[[dict[str, Session], list[KfItem]], None]
 
 
 class Questions(Protocol):
-    """What is on record of some kf accounts, as if there were no others. See storage/questions.py."""
+    """What is on record of some kf accounts of one tenant, as if there were no others. See storage/questions.py."""
 
     async def handoff(self, handoff_id: int) -> Handoff | None: ...
     async def open_handoff(self, key: SessionKey) -> Handoff | None: ...

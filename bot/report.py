@@ -12,6 +12,7 @@ from functools import partial
 
 from bot import period, picture, stats, summary
 from bot.errors import ChannelError
+from bot.faults import point
 from bot.model import GroupMessage, Scope
 from bot.period import Kind, Period
 from bot.picture import Drawing
@@ -98,7 +99,9 @@ class Report:
             first = await self._chats.claim_once(key, self._clock.now())
             self._done.add(key)
             if first:
+                point("report.claimed")
                 post = await self._tell(chat_id, summary.markdown(self._say, found), lifeline)
+                point("report.told")
                 log.info("daily report | chat=%s handled=%d", chat_id, found.numbers.handled)
                 await self._picture(found, chat_id, post)
         except ChannelError as undelivered:  # certainly not: there is time to try again
@@ -158,7 +161,9 @@ class Report:
             async with self._one_at_a_time:
                 png = await self._draw(summary.drawing(self._say, found))
             if png:
+                point("picture.drawn")
                 await post(png)
+                point("picture.sent")
         except ChannelError as undelivered:
             log.warning("picture not delivered | chat=%s %s", chat_id, undelivered)
         except Exception:

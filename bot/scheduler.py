@@ -12,6 +12,8 @@ from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from bot.errors import KfbotError
+
 log = logging.getLogger("kfbot.scheduler")
 
 LAST = 3.0  # seconds that jobs under way have at the stop
@@ -71,6 +73,9 @@ class Scheduler:
         self._running.add(job.name)
         try:
             await job.run()
+        except KfbotError as failed:
+            log.warning("job failed | job=%s %s", job.name, failed)
+            self._observe(job.name, "failed")
         except Exception:
             log.exception("job failed | job=%s", job.name)
             self._observe(job.name, "failed")

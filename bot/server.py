@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -13,17 +14,24 @@ from aiohttp.typedefs import Handler
 
 from bot.errors import CallbackRejected
 from bot.faults import point
+from bot.folded import Folded
 from bot.metrics import Metrics
 from bot.ports import Clock
+from bot.replays import Replays
+from bot.web.entrance import HANDLER, dressed
 from bot.web.errors import failure
-from bot.wecom.crypto import MAX_BODY_BYTES, CallbackCrypto
-from bot.wecom.events import AccountsChanged, KfNotification, parse_event
+from bot.web.limits import Limit
+from bot.web.room import address_of
+from bot.wecom.crypto import FRESH_SECONDS, MAX_BODY_BYTES, CallbackCrypto
+from bot.wecom.events import AccountsChanged, CallbackEvent, KfNotification, parse_event
 from bot.wording import Words
 
 log = logging.getLogger("kfbot.server")
 
 CALLBACK = "/callback/kf"
-SLOW_CLIENT = 10.0  # seconds an idle keep-alive connection is kept, and a body may take to arrive
+SLOW_CLIENT = 10.0  # seconds a body may take to arrive
+REJECTED = (1.0, 60.0)  # callbacks a second and at once, from one address, that are told what is wrong with them
+PROBES = (20.0, 200.0)  # each looks into the database
 PROBE_SECONDS = 3.0  # what Docker and Kubernetes wait by default is not much more
 CUT_OFF = 0.25  # seconds for requests that a stop has to cut off; they have had their time before
 COME_AGAIN = 5  # seconds; another process listens by then
@@ -32,11 +40,13 @@ TO_THE_END = frozenset({"/healthz", "/readyz", "/metrics"})
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """`checks`: what was looked at and what is wrong with it, empty for nothing. `lately`: what was, and is over."""
+    """`checks`: what was looked at and what is wrong with it, empty for nothing. `lately`: what was, and is over.
+    `parked`: how much of what waits for a person, where there is some."""
 
     ready: bool
     checks: dict[str, str]
     lately: dict[str, str] = field(default_factory=dict)
+    parked: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +56,25 @@ class Hooks:
     wake: Callable[[str, str], None]
     accounts_changed: Callable[[], None]
     readiness: Callable[[], Awaitable[Readiness]]
+    broken: Callable[[], bool] = bool
+    """Nothing can be recorded now."""
+
+
+OUTCOMES = ("kf", "accounts", "foreign", "verified", "replayed", "rejected")
 
 
 class CallbackRoute:
-    """`/callback/kf`. https://developer.work.weixin.qq.com/document/path/97712"""
+    """`/callback/kf`. https://developer.work.weixin.qq.com/document/path/97712
+
+    Good callbacks are never limited, for WeCom brings any number of them from one address; who brings bad ones is soon
+    told no more than that there are too many.
+    """
 
     def __init__(self, crypto: CallbackCrypto | None, hooks: Hooks, clock: Clock, metrics: Metrics) -> None:
         self._crypto, self._hooks, self._clock = crypto, hooks, clock
-        self._outcomes = {
-            name: metrics.callbacks.labels(name) for name in ("kf", "accounts", "foreign", "verified", "rejected")
-        }
+        self._outcomes = {name: metrics.callbacks.labels(name) for name in OUTCOMES}
+        self._replays, self._bad = Replays(FRESH_SECONDS), Limit(*REJECTED)
+        self._lines = Folded(log, "callbacks rejected")
 
     async def verify(self, request: web.Request) -> web.Response:
         """WeCom checks the URL when it is saved in the console: the decrypted echo, within 1 s, bare."""
@@ -68,13 +87,26 @@ class CallbackRoute:
         return web.Response(body=echo, content_type="text/plain")
 
     async def receive(self, request: web.Request) -> web.Response:
-        """An event: acknowledged at once, worked on after. Repeated ones fold in the sync they wake."""
-        crypto = self._ready()
+        """An event: acknowledged at once, worked on after. What WeCom repeats folds in the sync it wakes; a replay
+        wakes none."""
+        crypto, (signature, timestamp, nonce) = self._ready(), _signed(request)
         try:
             body = await _bounded(request)
-            event = parse_event(crypto.open(*_signed(request), body, now=self._clock.now()))
+            event = parse_event(crypto.open(signature, timestamp, nonce, body, now=self._clock.now()))
         except CallbackRejected as rejected:
             return self._reject(request, rejected)
+        if signature in self._replays:
+            self._outcomes["replayed"].inc()
+        elif self._hooks.broken():  # whoever is woken has nothing but memory to keep it in: WeCom, too, keeps it then
+            self._hand_on(event)
+            return web.Response(status=503, text="no storage\n", headers={"Retry-After": str(COME_AGAIN)})
+        else:
+            self._hand_on(event)
+            self._replays.remember(signature, timestamp, self._clock.now())
+        return web.Response(body=b"success", content_type="text/plain")
+
+    def _hand_on(self, event: CallbackEvent) -> None:
+        """Whoever is woken tries until it has succeeded, and the next process does so by itself."""
         if isinstance(event, KfNotification):
             point("callback.opened")
             self._hooks.wake(event.open_kfid, event.token)
@@ -85,7 +117,6 @@ class CallbackRoute:
             self._outcomes["accounts"].inc()
         else:
             self._outcomes["foreign"].inc()
-        return web.Response(body=b"success", content_type="text/plain")
 
     def _ready(self) -> CallbackCrypto:
         if self._crypto is None:
@@ -94,8 +125,15 @@ class CallbackRoute:
 
     def _reject(self, request: web.Request, rejected: CallbackRejected) -> web.Response:
         self._outcomes["rejected"].inc()
-        log.warning("callback rejected | reason=%s from=%s", rejected.reason, request.remote)
-        return web.Response(status=rejected.status, text=f"{rejected.reason}\n")
+        self._lines.warning("callback rejected | reason=%s from=%s", rejected.reason, request.remote)
+        wait = self._bad.take(address_of(request.remote, request.headers))
+        if not wait:
+            response = web.Response(status=rejected.status, text=f"{rejected.reason}\n")
+        else:
+            response = web.Response(status=429, text="too_many\n", headers={"Retry-After": str(math.ceil(wait))})
+        if wait or not request.content.is_eof():
+            response.force_close()
+        return response
 
 
 class Turnstile:
@@ -155,15 +193,7 @@ _BRIEF = _Brief()
 
 
 def runner(app: web.Application) -> web.AppRunner:
-    """No access log: its lines hold query strings. Bodies come as they are: WeCom packs none."""
-    return web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        keepalive_timeout=SLOW_CLIENT,
-        auto_decompress=False,
-        shutdown_timeout=CUT_OFF,
-    )
+    return web.AppRunner(app, handle_signals=False, shutdown_timeout=CUT_OFF, **HANDLER)
 
 
 def build(
@@ -176,6 +206,8 @@ def build(
     """`parts`: what else the server has to offer; each adds its own routes."""
     logging.getLogger("aiohttp.server").addFilter(_BRIEF)  # again and again the same one
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[turnstile.admit] if turnstile else [])
+    app.on_response_prepare.append(dressed)
+    probes = Limit(*PROBES)
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"status": "up"})
@@ -185,12 +217,20 @@ def build(
         metrics.ready.set(state.ready)
         return state
 
-    async def readyz(_: web.Request) -> web.Response:
+    def spare(request: web.Request) -> None:
+        wait = probes.take(address_of(request.remote, request.headers))
+        if wait:
+            raise web.HTTPTooManyRequests(headers={"Retry-After": str(math.ceil(wait))})
+
+    async def readyz(request: web.Request) -> web.Response:
+        spare(request)
         state = await look()
-        shown = {"ready": state.ready, "checks": state.checks} | ({"lately": state.lately} if state.lately else {})
+        more = {"lately": state.lately, "parked": state.parked}
+        shown = {"ready": state.ready, "checks": state.checks} | {name: each for name, each in more.items() if each}
         return web.json_response(shown, status=200 if state.ready else 503)
 
-    async def show_metrics(_: web.Request) -> web.Response:
+    async def show_metrics(request: web.Request) -> web.Response:
+        spare(request)
         await look()
         return web.Response(body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 

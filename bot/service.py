@@ -42,7 +42,6 @@ class HandoffService:
 
     def __init__(
         self,
-        tenant_id: str,
         handoffs: Handoffs,
         ledger: Ledger,
         transfers: Transfers,
@@ -53,7 +52,7 @@ class HandoffService:
         audit: Audit,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        self._tenant, self._handoffs, self._ledger = tenant_id, handoffs, ledger
+        self._handoffs, self._ledger = handoffs, ledger
         self._transfers, self._attention, self._clock, self._say = transfers, attention, clock, say
         self.scope, self._audit, self._on_end = scope_of, audit, on_end
 
@@ -90,7 +89,7 @@ class HandoffService:
     async def handoff(self, claims: AgentClaims, handoff_id: int) -> Handoff:
         """Raises NotFound."""
         found = await self._seen(claims).handoff(handoff_id)
-        if found is None or found.tenant_id != self._tenant:
+        if found is None:
             raise NotFound(self._say("api.not_found"))
         return found
 
@@ -140,6 +139,10 @@ class HandoffService:
     async def entered(self, claims: AgentClaims, verb: str, **detail: Any) -> None:
         """What is about no handoff may be done when it is in the audit log."""
         await self._audit.attempt(Door.API, _staff(claims), verb, **detail).allowed()
+
+    async def left(self, claims: AgentClaims) -> None:
+        """Who logs out is let, whatever becomes of the row."""
+        await self._audit.attempt(Door.LOGIN, _staff(claims), "logout").harmless()
 
     def _asks(self, claims: AgentClaims, verb: str, handoff_id: int, **detail: Any) -> Attempt:
         return self._audit.attempt(Door.API, _staff(claims), verb, handoff_id=handoff_id, **detail)

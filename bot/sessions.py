@@ -83,6 +83,15 @@ class RatingDraft:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A message that WeCom accepted and could not deliver, by the msgid it was sent with; perhaps none of ours."""
+
+    msgid: str
+    why: str
+    at: float
+
+
 @dataclass(slots=True)
 class Ending:
     """A recorded intention to end the open handoff, not settled yet. At most one per handoff.
@@ -132,6 +141,7 @@ class Session:
     closings: list[ClosingDraft] = field(default_factory=list)
     greetings: list[GreetingDraft] = field(default_factory=list)
     ratings: list[RatingDraft] = field(default_factory=list)
+    undelivered: list[Undelivered] = field(default_factory=list)
 
     @property
     def key(self) -> SessionKey:
@@ -154,6 +164,8 @@ def follow(session: Session, item: KfItem, now: float, *, keep_text: bool, phras
     if item.origin == CUSTOMER:
         if rated := rating(item):
             session.ratings.append(RatingDraft(*rated, float(item.send_time)))
+            if session.handoff is None:  # to WeCom it is a message: it begins a session, which may land with a human
+                _check(session, now)
             return
         asks = phrases.meant_by(item)
         customer_wrote(session, float(item.send_time), item.text if keep_text else "", now, goes_on=not asks)
@@ -163,6 +175,17 @@ def follow(session: Session, item: KfItem, now: float, *, keep_text: bool, phras
         servicer_wrote(session, float(item.send_time), item.servicer_userid or None, now)
     elif item.event_type == "session_status_change" and item.event is not None:
         _status_changed(session, item.event, float(item.send_time), now)
+    elif item.event_type == "msg_send_fail" and item.event is not None:
+        why = f"msg_send_fail {item.event.get('fail_type')}"
+        session.undelivered.append(Undelivered(_text(item.event, "fail_msgid") or "", why, now))
+
+
+def code_event(handoff: Handoff, given_in: ServiceState, outcome: str, errcode: int, at: float) -> EventDraft:
+    """What the log says of a message by the code that was given in this state."""
+    data = {"outcome": outcome, "errcode": errcode}
+    if given_in is ServiceState.ENDED:
+        return EventDraft(handoff, EventType.CLOSING, SYSTEM, at, data)
+    return EventDraft(handoff, EventType.GREETING, SYSTEM, at, {**data, "state": given_in})
 
 
 def remember(session: Session, item: KfItem) -> None:

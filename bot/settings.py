@@ -32,6 +32,7 @@ from pydantic_settings import (
 )
 
 from bot.addresses import is_private_host
+from bot.exposed import exposed
 from bot.hours import Hours, parse_holiday, parse_hours, parse_zone
 from bot.live import TYPES
 from bot.model import EventType
@@ -100,6 +101,15 @@ def _userids(value: Any) -> Any:
     return listed
 
 
+def _chat_ids(value: Any) -> Any:
+    """A group without an id is none, and must not be taken for one that is paired."""
+    listed = _text_or_list(value)
+    names = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+    if any(not each or each != each.strip() for each in names):
+        raise ValueError("names no group, or not as WeCom does; leave it empty, or write ids like wr…")
+    return listed
+
+
 def _json(value: Any) -> Any:
     """What the environment says of lists and mappings; a file has them as they are."""
     if not isinstance(value, str):
@@ -116,6 +126,7 @@ Holiday = Annotated[tuple[date, ...], BeforeValidator(lambda v: parse_holiday(v)
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_text_or_list)]
 UserIds = Annotated[list[str], NoDecode, BeforeValidator(_userids)]
+ChatIds = Annotated[list[str], NoDecode, BeforeValidator(_chat_ids)]
 
 
 class Section(BaseModel):
@@ -163,10 +174,16 @@ class Webhook(Section):
 
 class Group(Section):
     channel: str = "aibot"
-    chat_ids: Words = Field(default_factory=list)
+    chat_ids: ChatIds = Field(default_factory=list)
     routes: Annotated[dict[str, str], NoDecode, BeforeValidator(_json)] = Field(default_factory=dict)
     aibot: Aibot = Aibot()
     webhook: Webhook = Webhook()
+
+    @field_validator("routes")
+    @classmethod
+    def _to_groups(cls, value: dict[str, str]) -> dict[str, str]:
+        _chat_ids(list(value.values()))
+        return value
 
     @field_validator("channel")
     @classmethod
@@ -543,6 +560,12 @@ def secrets_of(settings: Settings) -> list[str]:
     in_addresses = [value for address in addresses for _, value in parse_qsl(urlsplit(address).query)]
     in_addresses += [password for address in addresses if (password := urlsplit(address).password)]
     return [secret.get_secret_value() for secret in held] + in_addresses
+
+
+def exposed_files(settings: Settings, path: Path | None) -> list[Path]:
+    """Files with secrets, or with the record, that everybody on this machine may read. `path`: of the settings."""
+    written = [each for each in (path, Path(ENV_FILE)) if each is not None]
+    return exposed(written, [settings.storage.path], secrets_of(settings))
 
 
 def _plain(value: SecretStr | str) -> str:

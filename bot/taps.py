@@ -34,8 +34,9 @@ log = logging.getLogger("kfbot.taps")
 
 SOON = 3.0  # seconds an end may take to be shown on the card; WeCom takes a card's change for 5 s after the tap
 PROGRESS = "progress"
-_KEY = re.compile(r"(end|snooze|ack|refresh|noop):([0-9]{1,12})|(list):alerts")
-_NEEDS = {"end": Role.AGENT, "snooze": Role.AGENT, "ack": Role.AGENT}
+NEEDS = {"end": Role.AGENT, "snooze": Role.AGENT, "ack": Role.AGENT, "refresh": Role.VIEWER, "noop": Role.VIEWER}
+"""Of every button that is about a handoff. One that is not named here is none."""
+_KEY = re.compile(rf"({'|'.join(NEEDS)}):([0-9]{{1,12}})|(list):alerts")
 
 
 class Refused(Exception):
@@ -154,7 +155,7 @@ class Taps:
         """As `_judge`; whoever is to change something, or is kept from it, is entered in the audit log."""
         found, who = _KEY.fullmatch(tap.key), Operator(OperatorType.AGENT, tap.userid)
         verb, number = (found[1] or found[3], int(found[2] or 0) or None) if found else ("?", None)
-        acts = found is None or verb in _NEEDS
+        acts = found is None or NEEDS.get(verb, Role.VIEWER) > Role.VIEWER
         attempt = self._audit.attempt(Door.TAP, who, verb, acts=acts, handoff_id=number, chat_id=tap.chat_id)
         try:
             action, watched = await self._judge(tap)
@@ -178,7 +179,7 @@ class Taps:
         watched = await self._attention.watched(number)
         if watched is None or watched.handoff.open_kfid not in rights.scope:
             raise Refused(self._say("tap.no_handoff", number=number))
-        needed = _NEEDS.get(action, Role.VIEWER)
+        needed = NEEDS[action]
         if rights.role < needed and watched.handoff.status.is_open:
             raise Refused(self._not_allowed(needed), watched, "forbidden")
         return action, watched

@@ -56,10 +56,13 @@ class Tokens:
     """`secret` may be empty until `use` brings it; until then nothing is signed and nothing let in.
 
     `role_of`: what the settings say today; whoever has lost the role is refused, whatever the token says.
+    `tenant_id`: whose customers are let in; empty for nobody's.
     """
 
-    def __init__(self, secret: bytes, clock: Clock, role_of: Callable[[str], Role] = as_before) -> None:
-        self._clock, self.role_of = clock, role_of
+    def __init__(
+        self, secret: bytes, clock: Clock, role_of: Callable[[str], Role] = as_before, tenant_id: str = ""
+    ) -> None:
+        self._clock, self.role_of, self._tenant = clock, role_of, tenant_id
         self.use(secret)
 
     def use(self, secret: bytes) -> None:
@@ -84,8 +87,10 @@ class Tokens:
         return self._states.sign({"goal": goal, "browser": browser, "exp": self._until(ttl)})
 
     def customer(self, token: str) -> CustomerClaims:
-        """Raises Unauthenticated, for every fault the same."""
+        """Raises Unauthenticated, for every fault the same, another tenant's token among them."""
         claims = self._open(self._customers, token)
+        if not self._tenant or claims["tid"] != self._tenant:
+            raise Unauthenticated
         return CustomerClaims(claims["tid"], claims["kf"], claims["sub"], claims["exp"])
 
     def agent(self, token: str) -> AgentClaims:

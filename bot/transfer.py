@@ -114,7 +114,7 @@ class Transfers:
     async def _read(self, key: SessionKey, until: float) -> tuple[StateReading, Session]:
         """The state, and the session that has followed it; once more where news came in between."""
         for _ in range(2):
-            reading = await _by(until, self._handoffs.read_state(key))
+            reading = await _by(until, self._handoffs.read_state(key, patient=False))
             session = await self._ledger.session(key)
             if (session.handoff is not None) is has_human(reading.state):
                 break

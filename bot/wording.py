@@ -199,6 +199,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "{host} accepts no events, they are sent when it is back: {why}",
     ),
     "problem.parked": ("有 {count} 个事件没能送达，见 /parked", "{count} events were not delivered, see /parked"),
+    "problem.unread": ("有 {count} 条消息没能读懂，见 /parked", "{count} items could not be read, see /parked"),
     "problem.task": (
         "后台任务 {task} 意外中断（事件编号 {incident}），{seconds} 秒后重启",
         "the task {task} died (incident {incident}), begun again in {seconds} s",
@@ -558,6 +559,12 @@ TEXT: dict[str, tuple[str, str]] = {
         "⚠️ WeCom's API does not answer as it should. Until it does I send no alerts and end nothing by myself. {why}",
     ),
     "alarm.wecom.over": ("✅ 企业微信接口已恢复，中断约 {took}。", "✅ WeCom's API is back after about {took}."),
+    "alarm.storage": (
+        "⚠️ 数据库不可用。恢复之前不发会话提醒，也不结束会话；企业微信会保留消息（3 天），恢复后补上。{why}",
+        "⚠️ The database is not usable. Until it is I send no alerts and end nothing; WeCom keeps the messages (3 "
+        "days), and I catch up then. {why}",
+    ),
+    "alarm.storage.over": ("✅ 数据库已恢复，中断约 {took}。", "✅ The database is usable again after about {took}."),
     "alarm.callback": (
         "⚠️ 已有 {took}没有收到企业微信的回调，轮询却读到了消息：提醒会变慢。"
         "请检查回调地址、反向代理和「接收消息」设置，可运行 python bot.py check。",
@@ -839,10 +846,28 @@ TEXT: dict[str, tuple[str, str]] = {
         "{path} 是别的程序的数据库。请在 storage.url 里换一个文件。",
         "{path} is the database of another program. Name another file in storage.url.",
     ),
+    "storage.empty": (
+        "{path} 是空的：机器人还没有在它上面运行过。先运行一次：python bot.py run。"
+        "如果里面本来有记录，就停机，把最近的备份放到它的位置，再启动。",
+        "{path} is empty: no bot has run on it yet. Run one first: python bot.py run. If there were records in it, put "
+        "the newest backup in its place before.",
+    ),
+    "storage.linked": (
+        "{path} 有硬链接，用两个名字写同一个数据库会损坏它。请查找 find . -samefile {path}，删掉别的名字再启动；"
+        "要留副本就用 python bot.py backup。",
+        "{path} has another name, a hard link, and a database that is written by two names is damaged. Look for it "
+        "with find . -samefile {path}, remove the other name, start. For a copy there is python bot.py backup.",
+    ),
     "storage.taken": (
         "另一个 kfbot（{holder}）正在使用 {path}。请先停掉它，或在 storage.url 里给这一个换一个文件。",
         "Another kfbot ({holder}) is running on {path}. Stop that one first, or name another file for this one in "
         "storage.url.",
+    ),
+    # -- bot.py run
+    "server.refused": (
+        "不能在 {host}:{port} 上监听（{why}）。请看是哪个程序占用了它（ss -ltnp），或修改 server.host、server.port。",
+        "cannot listen on {host}:{port} ({why}). See which program has it (ss -ltnp), or change server.host and "
+        "server.port.",
     ),
     # -- bot.py backup
     "backup.copying": ("备份", "backup"),
@@ -917,8 +942,8 @@ TEXT: dict[str, tuple[str, str]] = {
         "   messages and cards in the group, webhooks that got events, exported files, and what WeCom itself keeps",
     ),
     "forget.memory": (
-        "   正在运行的机器人：内存里可能还有最后一句话，重启后消失",
-        "   a running bot: it may hold the last words in memory until its next start",
+        "   正在运行的机器人：内存里可能还有最后一句话，十分钟内清除",
+        "   a running bot: it may hold the last words in memory for another ten minutes",
     ),
     # -- alarms about the bot itself
     "alarm.kicked": (
@@ -933,6 +958,7 @@ TEXT: dict[str, tuple[str, str]] = {
     # -- bot.py check
     "check.name.settings": ("设置", "settings"),
     "check.name.storage": ("存储", "storage"),
+    "check.name.files": ("密钥文件", "secret files"),
     "check.name.clock": ("时钟", "clock"),
     "check.name.token": ("access_token", "access_token"),
     "check.name.trusted_ip": ("可信IP", "trusted IP"),
@@ -952,6 +978,12 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "check.settings.half": ("{key} 没有填写，与它成对的一项却填了", "{key} is empty while its other half is set"),
     "check.settings.half.remedy": ("两项都填，或都留空", "set both, or neither to do without"),
+    "check.files.good": ("只有本用户能读取密钥", "nobody else can read the secrets"),
+    "check.files.open": (
+        "{path} 含有密钥或客户资料，本机任何用户都能读取",
+        "{path} holds secrets or customers' names, and everybody on this machine can read it",
+    ),
+    "check.files.open.remedy": ("chmod 600 {path}", "chmod 600 {path}"),
     "check.storage.good": ("{path} 可读写", "{path} can be read and written"),
     "check.storage.new": ("{path} 还没有，首次运行时创建", "{path} is not there yet; the first run makes it"),
     "check.storage.unwritable": ("无法在 {folder} 下创建 {path}", "cannot make {path} in {folder}"),

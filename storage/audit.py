@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bot.audit import COLUMNS, PRUNE, Door, Entry, Misfit, Place, Row, follow, row
+from bot.faults import point
 from bot.sessions import SYSTEM
 from storage.database import Database
 
@@ -71,10 +72,13 @@ class AuditLog:
     async def head(self) -> Place:
         return await self._db.read(lambda db: Place(*db.execute(_HEAD).fetchone() or ()))
 
-    async def rows(self, since: float | None = None, until: float | None = None) -> AsyncIterator[list[Row]]:
-        """In the order in which they were entered, page by page; from `since` to before `until`."""
-        bounds = (9e99 if until is None else until, -9e99 if since is None else since)
-        sql, last = f"{_ALL} AND at < ? AND at >= ? ORDER BY id LIMIT {PAGE}", 0
+    async def rows(
+        self, since: float | None = None, until: float | None = None, through: int = LAST
+    ) -> AsyncIterator[list[Row]]:
+        """In the order in which they were entered, page by page; from `since` to before `until`, up to the row with the
+        number `through`."""
+        bounds = (through, 9e99 if until is None else until, -9e99 if since is None else since)
+        sql, last = f"{_ALL} AND id <= ? AND at < ? AND at >= ? ORDER BY id LIMIT {PAGE}", 0
         while page := await self._db.read(lambda db, last=last: db.execute(sql, (last, *bounds)).fetchall()):  # type: ignore[misc]
             yield page
             last = page[-1][0]
@@ -92,6 +96,7 @@ class AuditLog:
         if last is not None:
             detail = {"through": last.number, "hash": last.hash.hex(), "keep": keep}
             await self.enter(Entry(now, Door.POLICY, SYSTEM, PRUNE, "allowed", detail=detail))
+            point("audit.pruning")
         count = 0
         for _ in range(ROUNDS):
             deleted = await self._db.write(_delete)

@@ -2,30 +2,33 @@
 
 The copy is made of one snapshot, which the write-ahead log keeps while it lasts: nobody waits for it, and what is
 written meanwhile does not begin it anew. It is whole or not there: it has another name until it is on disk and looked
-through.
+through. What a process that died has left under such a name goes with the next backup into that folder.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import secrets
 import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlite_utils import Database as Tables
 
 from bot.errors import StorageError
+from bot.faults import point
 from storage.integrity import faults
-from storage.migrations import refuse_others
+from storage.migrations import refuse_empty, refuse_others
 from storage.trouble import told
 
 PAGES = 256  # a megabyte at a time
 PAUSE = 0.005  # seconds after each, so that others get at the disk
+UNFINISHED = ".backup.part"
 
 Advance = Callable[[int, int], None]
 """Told of (bytes copied, bytes in all), in the thread that copies."""
@@ -63,6 +66,7 @@ def _back_up(source: Path, target: Path, advance: Advance, given_up: threading.E
     with _part(target) as part:
         try:
             _copy(source, part, advance, given_up)
+            point("backup.copied")
             if found := faults(part, lambda check: check.set_progress_handler(given_up.is_set, 10_000)):
                 raise StorageError(f"the copy of {source} is damaged: {found}", "damaged", path=source, why=found)
         except sqlite3.Error as failed:
@@ -72,21 +76,43 @@ def _back_up(source: Path, target: Path, advance: Advance, given_up: threading.E
             size = os.fstat(written.fileno()).st_size
         if target.exists():
             raise FileExistsError(str(target))
+        point("backup.forced")
         part.rename(target)
+        point("backup.named")
         _sync(target.parent)
     return size
 
 
 @contextmanager
 def _part(target: Path) -> Iterator[Path]:
-    """Nobody else's to read, for there are names and keys in it."""
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    """Nobody else's to read, for there are names and keys in it. Locked while somebody works on it."""
+    _clear(target.parent)
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{UNFINISHED}")
+    held = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
+        with suppress(OSError):  # a disk that knows no locks
+            fcntl.flock(held, fcntl.LOCK_EX)
         yield part
     finally:
-        for each in ("", "-journal", "-wal", "-shm"):
-            part.with_name(f"{part.name}{each}").unlink(missing_ok=True)
+        _remove(part)
+        os.close(held)
+
+
+def _clear(folder: Path) -> None:
+    """Away with the pieces on which nobody works: they are large, and what has been forgotten since may stand there."""
+    for part in folder.glob(f".*{UNFINISHED}"):
+        with suppress(OSError):  # another's, or gone
+            held = os.open(part, os.O_RDWR)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(part)
+            finally:
+                os.close(held)
+
+
+def _remove(part: Path) -> None:
+    for each in ("", "-journal", "-wal", "-shm"):
+        part.with_name(f"{part.name}{each}").unlink(missing_ok=True)
 
 
 def _copy(source: Path, part: Path, advance: Advance, given_up: threading.Event) -> None:
@@ -96,12 +122,15 @@ def _copy(source: Path, part: Path, advance: Advance, given_up: threading.Event)
     ):
         ours.execute("PRAGMA query_only=on")
         ours.execute("BEGIN")
-        refuse_others(Tables(ours, execute_plugins=False), source)  # with this first look, the moment is chosen
+        tables = Tables(ours, execute_plugins=False)
+        refuse_others(tables, source)  # with this first look, the moment is chosen
+        refuse_empty(tables, source)
         (size,), (pages,) = (ours.execute(f"PRAGMA {each}").fetchone() for each in ("page_size", "page_count"))
         _ask_for_room(part.parent, size * pages)
 
         def rest(_: int, left: int, total: int) -> None:
             advance((total - left) * size, total * size)
+            point("backup.copying")
             if given_up.wait(PAUSE):
                 raise InterruptedError("the backup was given up")
 

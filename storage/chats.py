@@ -23,8 +23,13 @@ class Chats:
 
     async def pair(self, chat_id: str, userid: str, now: float) -> None:
         """Idempotent, and on disk before the group is told."""
-        sql = "INSERT OR IGNORE INTO paired_chats (chat_id, userid, at) VALUES (?, ?, ?)"
-        await self._db.write(lambda db: db.execute(sql, (chat_id, userid, now)), durable=True)
+
+        def work(db: sqlite3.Connection) -> None:
+            sql = "INSERT OR IGNORE INTO paired_chats (chat_id, userid, at) VALUES (?, ?, ?)"
+            db.execute(sql, (chat_id, userid, now))
+            point("pairing.recording")
+
+        await self._db.write(work, durable=True)
 
     async def claim(self, message: GroupMessage | CardTap, command: str, text: str, now: float) -> int | None:
         """Record that a message or tap is being worked on. None: it was claimed before, also by an earlier process."""
@@ -109,5 +114,10 @@ class Chats:
 
     async def claim_once(self, key: str, now: float) -> bool:
         """True for the first caller ever, in whatever process; the key is then a small fact, the time of its claim."""
-        sql = "INSERT OR IGNORE INTO meta VALUES (?, ?)"
-        return await self._db.write(lambda db: db.execute(sql, (key, repr(now))).rowcount == 1, durable=True)
+
+        def work(db: sqlite3.Connection) -> bool:
+            first = db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, repr(now))).rowcount == 1
+            point("once.claiming")
+            return first
+
+        return await self._db.write(work, durable=True)

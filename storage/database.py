@@ -26,7 +26,7 @@ from sqlite_utils import Database as Tables
 
 from bot.errors import StorageError
 from storage.integrity import Integrity
-from storage.migrations import migrate, refuse_others
+from storage.migrations import migrate, refuse_empty, refuse_others
 from storage.trouble import BUSY_SECONDS, LASTING, told, unreachable
 from storage.turns import Turns, Work
 
@@ -160,6 +160,7 @@ class Connection:
             connection.execute(f"PRAGMA {pragma}")
         refuse_others(tables, self._path)
         if self._read_only:
+            refuse_empty(tables, self._path)
             connection.execute("PRAGMA query_only=on")
         else:
             connection.execute("PRAGMA journal_mode=wal")
@@ -191,7 +192,7 @@ class Database:
     async def open(self) -> None:
         """Create directories and file, bring the schema up to date. Raises StorageError, in words, when it cannot."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(0o700, parents=True, exist_ok=True)
         except OSError as refused:
             raise unreachable(self.path.parent, refused) from None
         await self._touch()

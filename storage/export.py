@@ -93,7 +93,7 @@ def _conditions(selection: Selection, at: str) -> tuple[str, Sequence[Any]]:
     asked = (
         (f"{at} >= ?", selection.since),
         (f"{at} < ?", selection.until),
-        ("h.tenant_id = ?", selection.tenant_id or None),
+        ("+h.tenant_id = ?", selection.tenant_id or None),
         _within(selection.scope),
     )
     chosen = [(condition, value) for condition, value in asked if value is not None]
@@ -101,7 +101,7 @@ def _conditions(selection: Selection, at: str) -> tuple[str, Sequence[Any]]:
 
 
 def _within(scope: Scope) -> tuple[str, str | None]:
-    """Its `+` keeps SQLite from another order than that of the ids."""
+    """Its `+`, like the tenant's, keeps SQLite from another order than that of the ids."""
     word = "NOT IN" if scope.others else "IN"
     named = None if scope == EVERYTHING else json.dumps(sorted(scope.accounts))
     return f"+h.open_kfid {word} (SELECT value FROM json_each(?))", named

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import StorageError
+from bot.faults import point
 from bot.model import Via
 from bot.sessions import SYSTEM, finish
 from storage import rows, unit
@@ -37,6 +38,8 @@ from storage.rows import EVENT_COLUMNS
 from storage.trouble import BUSY_SECONDS, told
 from storage.unit import Keeping
 
+FORGOTTEN = "forgotten"
+"""The small fact that tells a running bot to forget as well: the pseudonym of whoever was forgotten last."""
 LEFT_ALONE = ("audit", migrations.migrations_table)
 ROUNDS = 5  # of looking for what others have written meanwhile
 SMALL = 128 * 1024 * 1024  # bytes; so much is written anew in about a second, which a bot beside it can wait
@@ -96,6 +99,7 @@ class Forget:
             if not any(keys.values()):
                 break
             erased += await self._db.write(partial(self._replace, keys=keys, name=name, now=now), durable=True)
+            point("forget.replaced")
         return erased
 
     async def wipe(self) -> Wiped:
@@ -134,11 +138,13 @@ class Forget:
 
     def _replace(self, db: sqlite3.Connection, keys: Keys, name: str, now: float) -> Counter[str]:
         self._end_open(db, now)
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (FORGOTTEN, name))
         changed = Counter({table: len(found) for table, found in keys.items() if found})
         self._make_nameless(db, name)
         for table, found in keys.items():
             for key in found:
                 _WAYS.get(table, _rewrite)(db, table, key, self._id, name)
+        point("forget.replacing")
         return changed
 
     def _end_open(self, db: sqlite3.Connection, now: float) -> None:
@@ -273,7 +279,9 @@ def _wipe_as(path: Path, external_userid: str, *, running: bool) -> Wiped:
         try:
             too_large = running and path.stat().st_size > SMALL
             room = too_large or _write_anew(db, path)
+            point("forget.written")
             _empty_log(db)
+            point("forget.wiped")
         except sqlite3.Error as failed:
             raise told(path, failed) from failed
     left = tuple(each for each in _files(path) if stands_in(each, external_userid))

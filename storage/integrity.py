@@ -20,6 +20,7 @@ log = logging.getLogger("kfbot.storage")
 
 PATIENCE = 1.0  # seconds a start waits; enough for some 300 MB
 LONGEST = 200  # characters of what SQLite finds
+LEAST = 512  # bytes of a database, which is a page
 
 
 class Integrity:
@@ -35,6 +36,7 @@ class Integrity:
         """Raises StorageError for a damaged file. False: it is sound so far, and the rest is being looked through."""
         if not self._path.is_file():
             return True
+        self._look_at_size()
         self._look = asyncio.create_task(asyncio.to_thread(self._through))
         done, _ = await asyncio.wait({self._look}, timeout=patience)
         if self.damage is not None:
@@ -48,6 +50,18 @@ class Integrity:
                 if self._connection is not None:
                     self._connection.interrupt()  # nothing, where the look is about to begin
             await asyncio.wait({self._look}, timeout=0.05)
+
+    def _look_at_size(self) -> None:
+        """SQLite takes what is so short for a new file, writes over it, and throws away the log that lies beside it."""
+        size, log_size = (_size(each) for each in (self._path, self._path.with_name(f"{self._path.name}-wal")))
+        if size == 0 and log_size == 0:
+            log.warning(
+                "%s is empty, so a new database is begun | if there were records in it: stop, put the newest backup in "
+                "its place, start", self._path,
+            )  # fmt: skip
+        elif size < LEAST:
+            self.damage = damaged(self._path, f"{size} bytes, its log has {log_size}")
+            raise self.damage
 
     def _through(self) -> None:
         """In the thread."""
@@ -64,6 +78,13 @@ class Integrity:
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # is not there; or opening it will tell
+        return 0
 
 
 def faults(path: Path, begin: Callable[[sqlite3.Connection], None] = lambda connection: None) -> str:

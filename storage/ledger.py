@@ -29,7 +29,7 @@ _LOOK_AT = 1000  # sessions at a time that may turn out to be long over
 
 
 class Ledger(Questions):
-    """Implements `bot.ports.Ledger`. Its own questions are of all accounts."""
+    """Implements `bot.ports.Ledger`. Its own questions are of all accounts, and of whatever tenant."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Ledger(Questions):
         self._keeping = Keeping(keep_text == "all", earliest, tell_ends)
 
     def within(self, scope: Scope) -> Questions:
-        return Questions(self._db, scope)
+        return Questions(self._db, scope, self._tenant)
 
     async def session(self, key: SessionKey) -> Session:
         return await self._db.read(lambda db: unit.load_one(db, key, self._tenant))

@@ -29,7 +29,7 @@ class Lock:
 
     def take(self) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(0o700, parents=True, exist_ok=True)
             file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as refused:
             raise unreachable(self.path, refused) from None
@@ -44,8 +44,17 @@ class Lock:
             os.close(file)
             raise unreachable(self.path, refused) from None
         self._file = file
-        os.truncate(file, 0)
-        os.write(file, f"pid {os.getpid()}, {socket.gethostname()}\n".encode())
+        self._refuse_other_names()
+        with suppress(OSError):  # a full disk: the lock holds all the same, and the database tells of it
+            os.truncate(file, 0)
+            os.write(file, f"pid {os.getpid()}, {socket.gethostname()}\n".encode())
+
+    def _refuse_other_names(self) -> None:
+        """A hard link has a lock of its own, and a log of its own: whoever writes by both names damages the file."""
+        with suppress(OSError):  # it is not there yet
+            if self._database.stat().st_nlink > 1:
+                self.release()
+                raise StorageError(f"{self._database} has another name, a hard link", "linked", path=self._database)
 
     def release(self) -> None:
         """The file stays: who waits to lock it must not lock one that is gone."""

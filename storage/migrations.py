@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlite_utils import Database, Migrations
 
 from bot.errors import StorageError
+from bot.faults import point
 
 migrations = Migrations("kfbot")
 OPEN = "('PENDING', 'ACCEPTED', 'IN_PROGRESS')"
@@ -28,6 +29,12 @@ def refuse_others(db: Database, path: Path) -> None:
         raise StorageError(f"{path} is the database of another program", "foreign", path=path)
 
 
+def refuse_empty(db: Database, path: Path) -> None:
+    """Raises StorageError where there is nothing to read yet."""
+    if not migrations.applied(db):
+        raise StorageError(f"{path} is empty: no kfbot has run on it yet", "empty", path=path)
+
+
 def is_current(db: sqlite3.Connection) -> bool:
     return not migrations.pending(Database(db, execute_plugins=False))
 
@@ -41,6 +48,7 @@ def migrate(db: Database) -> None:
 def _script(db: Database, *statements: str) -> None:
     for statement in statements:
         db.execute(statement)
+    point("schema.applying")
 
 
 @migrations()
@@ -238,4 +246,19 @@ def m008_audit(db: Database) -> None:
             BEGIN SELECT RAISE(ABORT, 'audit is kept for the whole retention'); END""",
         f"""CREATE TRIGGER audit_kept BEFORE DELETE ON audit WHEN OLD.id <= ({pruned}) IS NOT TRUE
             BEGIN SELECT RAISE(ABORT, 'audit is kept for the whole retention'); END""",
+    )
+
+
+@migrations()
+def m009_tenants(db: Database) -> None:
+    """Handoffs of one tenant, newest first, in all accounts and in one; and whose they are, where it is told what is
+    open."""
+    _script(
+        db,
+        "CREATE INDEX handoffs_tenant ON handoffs (tenant_id)",
+        "CREATE INDEX handoffs_tenant_account ON handoffs (tenant_id, open_kfid)",
+        "DROP INDEX handoffs_counts",
+        f"""CREATE INDEX handoffs_counts ON handoffs
+            (open_kfid, status, waiting_since, active_at, accepted_at, requested_at, tenant_id)
+            WHERE status IN {OPEN}""",
     )

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from bot.faults import point
 from storage.audit import AuditLog
 from storage.database import Database
 from storage.migrations import OPEN
@@ -110,6 +111,7 @@ class Retention:
         for sweep in SWEEPS:
             deleted.update(await self._sweep(sweep, times))
         deleted["audit"] += await AuditLog(self._db).prune(now, self._keep)
+        await self._db.read(_empty_log)
         return {table: count for table, count in deleted.items() if count}
 
     async def _prune_handoffs(self, before: float) -> Counter[str]:
@@ -117,6 +119,8 @@ class Retention:
         for _ in range(ROUNDS):
             some = await self._db.write(lambda db: _delete_handoffs(db, before))
             deleted.update(some)
+            if some["handoffs"]:
+                point("retention.deleted")
             if some["handoffs"] < HANDOFFS:
                 break
         return deleted
@@ -128,11 +132,24 @@ class Retention:
             window = partial(_window, sweep=sweep, start=position, times=times, text=self._text)
             position, done = await self._db.write(window)
             count.update(done)
+            if any(done.values()):
+                point("retention.swept")
             if position == sweep.first:
                 break
         place = json.dumps(position)
         await self._db.write(lambda db: db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_name(sweep), place)))
         return count
+
+
+def _empty_log(db: sqlite3.Connection) -> None:
+    """What has been erased, here or with the end of a handoff, stands in the write-ahead log until that is begun anew.
+    Who reads just now keeps it from that, and nobody waits for them: the next run does it."""
+    (patience,) = db.execute("PRAGMA busy_timeout").fetchone()
+    db.execute("PRAGMA busy_timeout=200")
+    try:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        db.execute(f"PRAGMA busy_timeout={patience}")
 
 
 def _delete_handoffs(db: sqlite3.Connection, before: float) -> dict[str, int]:
@@ -142,7 +159,10 @@ def _delete_handoffs(db: sqlite3.Connection, before: float) -> dict[str, int]:
     )
     ids = json.dumps([row[0] for row in found])
     deleted = {table: _delete(db, table, "handoff_id", ids) for table in OF_A_HANDOFF}
-    return {**deleted, "handoffs": _delete(db, "handoffs", "id", ids)}
+    deleted["handoffs"] = _delete(db, "handoffs", "id", ids)
+    if deleted["handoffs"]:
+        point("retention.deleting")
+    return deleted
 
 
 def _delete(db: sqlite3.Connection, table: str, column: str, ids: str) -> int:

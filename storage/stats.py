@@ -17,14 +17,17 @@ Where = tuple[str, tuple[str, ...]]  # a condition, and the values bound in it
 
 
 class Stats:
-    """Implements `bot.ports.Stats`. A unary plus keeps SQLite from preferring another index to that of the ends."""
+    """Implements `bot.ports.Stats`. `tenant_id`: whose handoffs are counted; empty for everybody's.
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    A unary plus keeps SQLite from preferring another index to that of the ends.
+    """
+
+    def __init__(self, database: Database, tenant_id: str = "") -> None:
+        self._db, self._tenant = database, tenant_id
 
     async def ended(self, scope: Scope, since: float, until: float, add_up: Callable[[Iterable[EndedRow]], T]) -> T:
         """What `add_up` makes of the handoffs that ended from `since` to before `until`, in the order of their ends."""
-        within, accounts = _within(scope)
+        within, accounts = self._ours(scope)
         sql = f"""SELECT {", ".join(EndedRow._fields)} FROM handoffs
             WHERE completed_at >= ? AND completed_at < ? AND {within} ORDER BY completed_at"""
 
@@ -35,7 +38,7 @@ class Stats:
 
     async def ratings(self, scope: Scope, since: float, until: float) -> dict[str, int]:
         """How often each score was given to handoffs that ended in that time; of several, a handoff's last counts."""
-        within, accounts = _within(scope)
+        within, accounts = self._ours(scope)
         sql = f"""SELECT score, count(*) FROM (
                 SELECT json_extract(e.event_data, '$.score') AS score, max(e.id)
                 FROM handoffs h CROSS JOIN handoff_events e ON e.handoff_id = h.id
@@ -46,7 +49,7 @@ class Stats:
         return dict(await self._db.read(lambda db: db.execute(sql, values).fetchall()))
 
     async def open_now(self, scope: Scope) -> list[OpenRow]:
-        within, accounts = _within(scope)
+        within, accounts = self._ours(scope)
         sql = f"""SELECT status, servicer_userid, count(*), count(waiting_since) FROM handoffs
             WHERE status IN {OPEN} AND {within} GROUP BY status, servicer_userid"""
         return [OpenRow._make(row) for row in await self._db.read(lambda db: db.execute(sql, accounts).fetchall())]
@@ -56,6 +59,10 @@ class Stats:
         within, accounts = _within(scope)
         sql = f"SELECT iif(name = '', open_kfid, name) FROM accounts WHERE {within} ORDER BY open_kfid"
         return [row[0] for row in await self._db.read(lambda db: db.execute(sql, accounts).fetchall())]
+
+    def _ours(self, scope: Scope) -> Where:
+        within, accounts = _within(scope)
+        return (f"{within} AND +tenant_id = ?", (*accounts, self._tenant)) if self._tenant else (within, accounts)
 
 
 def _within(scope: Scope) -> Where:

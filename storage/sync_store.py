@@ -52,8 +52,9 @@ class SyncStore:
         await self._db.write(lambda db: db.executemany(sql, values))
 
     async def begin(self, open_kfid: str, now: float, token: str = "", token_at: float = 0.0) -> AccountState:
-        """The account as it stands before a sync. Without a cursor this is a first start: `live_from` becomes now,
-        once, so that a crash half-way through the history does not turn the rest of it into news.
+        """The account as it stands before a sync. At its first start `live_from` becomes now, once, so that a crash
+        half-way through the history does not turn the rest of it into news. Where a cursor has been lost it stays: what
+        was seen before is on record, and what was not is news.
 
         A token is kept: one that still lives spares a restarted process the few calls that go without.
         """
@@ -61,7 +62,7 @@ class SyncStore:
         def work(db: sqlite3.Connection) -> AccountState:
             db.execute("INSERT OR IGNORE INTO accounts (open_kfid) VALUES (?)", (open_kfid,))
             db.execute(
-                """UPDATE accounts SET live_from=?, cold=1
+                """UPDATE accounts SET live_from=coalesce(live_from, ?), cold=1
                     WHERE open_kfid=? AND cursor IS NULL AND (live_from IS NULL OR cold=0)""",
                 (now, open_kfid),
             )
@@ -135,12 +136,13 @@ class SyncStore:
                 (now, open_kfid, now, since),
             ).rowcount
             db.execute("UPDATE accounts SET cold=0 WHERE open_kfid=?", (open_kfid,))
+            point("history.finishing")
             return marked
 
         return await self._db.write(work)
 
     async def lose_cursor(self, open_kfid: str) -> None:
-        """The next sync is a first start again."""
+        """The next sync begins with the oldest item."""
         await self._db.write(lambda db: db.execute("UPDATE accounts SET cursor=NULL WHERE open_kfid=?", (open_kfid,)))
 
     async def fail(self, open_kfid: str, error: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import sqlite3
 from pathlib import Path
 
 from bot.errors import StorageError
 
 BUSY_SECONDS = 5.0  # a writer waits for another process
+LEAST_ROOM = 64 * 1024  # bytes; less is none
 
 _KINDS = {
     sqlite3.SQLITE_FULL: "full",
@@ -26,10 +28,19 @@ LASTING = frozenset({"full", "readonly", "unreachable", "io", "damaged"})
 
 def told(path: Path, failed: sqlite3.Error) -> StorageError:
     kind = _KINDS.get(getattr(failed, "sqlite_errorcode", 0) & 0xFF, "")
+    if kind == "io" and _is_full(path):  # the file that the log is found by cannot grow
+        kind = "full"
     details = {"path": path, "why": failed, "user": user(), "seconds": f"{BUSY_SECONDS:g}"} if kind else {}
     error = StorageError(f"{path}: {failed}", kind, **details)
     error.__cause__ = failed
     return error
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < LEAST_ROOM
+    except OSError:
+        return False
 
 
 def unreachable(path: Path, refused: OSError) -> StorageError:

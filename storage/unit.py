@@ -10,7 +10,7 @@ from math import inf
 from typing import Any
 
 from bot.model import EventType, Handoff, OperatorType, ServiceState, SessionKey
-from bot.sessions import UNSAVED, ClosingDraft, EventDraft, GreetingDraft, Session
+from bot.sessions import UNSAVED, ClosingDraft, EventDraft, GreetingDraft, Session, code_event
 from storage import rows
 from storage.rows import ENDING_COLUMNS, HANDOFF_COLUMNS, SESSION_COLUMNS, prefixed
 
@@ -58,6 +58,9 @@ _UPDATE_CLOCKS = "UPDATE handoffs SET waiting_since=?, active_at=?, last_text=? 
 _UPDATE_WATCH = "UPDATE handoffs SET watch_at=? WHERE id=?"
 _FIXED = 3  # whose it is never changes: two indexes less to touch
 _UPDATE_HANDOFF = f"UPDATE handoffs SET {', '.join(f'{column}=?' for column in _COLUMNS[_FIXED:])} WHERE id=?"
+_UNDELIVERED = """UPDATE codes SET state='failed', errcode=0, error=? WHERE msgid=?
+    AND handoff_id IN (SELECT id FROM handoffs WHERE external_userid=? AND open_kfid=?)
+    RETURNING handoff_id, service_state"""
 _RATE = f"""INSERT INTO handoff_events (handoff_id, type, operator_type, operator_id, at, event_data)
     SELECT id, '{EventType.RATED}', '{OperatorType.USER}', external_userid, ?, ? FROM handoffs h
     WHERE id=? AND open_kfid=? AND external_userid=? AND completed_at IS NOT NULL AND NOT EXISTS
@@ -103,6 +106,7 @@ def save(db: sqlite3.Connection, sessions: Iterable[Session], now: float, keepin
     append_events(db, [draft for session in sessions for draft in session.drafts])
     _add_codes(db, sessions, now)
     _add_ratings(db, sessions)
+    _note_undelivered(db, sessions)
 
 
 def _many(db: sqlite3.Connection, sql: str, values: Sequence[tuple[Any, ...]]) -> None:
@@ -217,3 +221,14 @@ def _add_ratings(db: sqlite3.Connection, sessions: list[Session]) -> None:
         for each in session.ratings:
             values = (each.at, rows.dump({"score": each.score}), each.handoff_id)
             db.execute(_RATE, (*values, session.open_kfid, session.external_userid))
+
+
+def _note_undelivered(db: sqlite3.Connection, sessions: list[Session]) -> None:
+    """Of messages by code, which were sent, that they have failed after all. In the transaction of the news: they come
+    once."""
+    for session in sessions:
+        for each in session.undelivered:
+            values = (each.why, each.msgid, session.external_userid, session.open_kfid)
+            for number, given_in in db.execute(_UNDELIVERED, values).fetchall():
+                row = db.execute(f"SELECT {HANDOFF_COLUMNS} FROM handoffs WHERE id=?", (number,)).fetchone()
+                append_events(db, [code_event(rows.handoff(row), ServiceState(given_in), "failed", 0, each.at)])

@@ -77,6 +77,11 @@ def refusal(errcode: int, endpoint: str = "/cgi-bin/kf/test") -> WeComError:
     return WeComError(errcode, "refused", endpoint)
 
 
+async def nothing_more(open_kfid: str) -> bool:
+    """What `bot.untold.Untold.catch_up` answers where all that stands in the stream is on record."""
+    return True
+
+
 def unavailable(*, sent: bool = True) -> WeComUnavailable:
     return WeComUnavailable("/cgi-bin/kf/test", "no answer", sent=sent)
 

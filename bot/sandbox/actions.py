@@ -11,7 +11,7 @@ from .callbacks import Callbacks
 from .changes import Changes
 from .clock import Clock
 from .config import SandboxConfig
-from .faults import Fault, Faults
+from .faults import EVENT, Fault, Faults, struck
 from .groups import GroupMessage, Groups
 from .ledger import Entry, Ledger
 from .long_connection import LongConnection
@@ -45,6 +45,7 @@ class Actions:
         self.callbacks = Callbacks(self.world, self.faults)
         self.world.on_news = self.callbacks.news
         self.world.on_change = self.changes.bump
+        self.world.nameless = lambda: struck(self.faults.take(EVENT), "no_msgid") is not None
 
     def _build_group(self) -> None:
         self.groups = Groups(self.config, self.now, self.world.ledger, self.world.media)
@@ -176,9 +177,19 @@ class Actions:
 
     # trouble
 
-    def fault(self, target: str, kind: str, *, errcode: int = 0, seconds: float = 0.0, times: int | None = 1) -> None:
-        """Targets and kinds: faults.py. `times` None lasts until cleared."""
-        self.faults.add(Fault(target, kind, errcode, seconds, times))
+    def fault(
+        self,
+        target: str,
+        kind: str,
+        *,
+        errcode: int = 0,
+        seconds: float = 0.0,
+        times: int | None = 1,
+        chance: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        """Targets, kinds and chances: faults.py. `times` None lasts until cleared."""
+        self.faults.add(Fault(target, kind, errcode, seconds, times, chance, seed))
 
     def clear_faults(self, target: str = "") -> None:
         self.faults.clear(target)

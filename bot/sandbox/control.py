@@ -46,6 +46,8 @@ def _fault(sandbox: "Sandbox", body: Json) -> None:
         errcode=fields.whole(body, "errcode", 0),
         seconds=float(body.get("seconds", 0)),
         times=None if body.get("times", 1) is None else fields.whole(body, "times", 1),
+        chance=float(body.get("chance", 1)),
+        seed=fields.whole(body, "seed", 0),
     )
 
 

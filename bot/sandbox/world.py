@@ -67,7 +67,8 @@ class Account:
 
 
 class World:
-    """Everything WeCom knows of kf. `on_news` hears of accounts with something to sync, `on_change` of anything."""
+    """Everything WeCom knows of kf. `on_news` hears of accounts with something to sync, `on_change` of anything.
+    `nameless` says of each event whether it goes without a msgid."""
 
     def __init__(self, config: SandboxConfig, now: Callable[[], float]) -> None:
         self.config, self.now = config, now
@@ -85,6 +86,7 @@ class World:
         self.ledger = Ledger()
         self.on_news: Callable[[str], None] = lambda open_kfid: None
         self.on_change: Callable[[], None] = lambda: None
+        self.nameless: Callable[[], bool] = lambda: False
 
     def account(self, open_kfid: str) -> Account:
         account = self.accounts.get(open_kfid)
@@ -136,7 +138,7 @@ class World:
         self.publish(
             open_kfid,
             {
-                "msgid": msgid,
+                **({} if self.nameless() else {"msgid": msgid}),
                 "send_time": int(self.now()),
                 "origin": 4,
                 "msgtype": "event",

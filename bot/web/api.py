@@ -14,6 +14,7 @@ from bot.audit import Door
 from bot.audited import Audit
 from bot.errors import BadRequest, KfbotError
 from bot.ports import Clock
+from bot.tokens import AgentClaims
 from bot.web import fields
 from bot.web.calls import Route
 from bot.web.doors import WHO, Doors
@@ -102,7 +103,7 @@ class Api:
     def _audited(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """What changes something or hands out a file: who is turned away at the door is entered in the audit log here,
         who has come in by the service."""
-        serve, verb = self._served(route), route.path.rpartition("/")[2]
+        serve, verb = self._served(route), "logout" if route.method == "DELETE" else route.path.rpartition("/")[2]
 
         async def watched(request: web.Request) -> web.StreamResponse:
             try:
@@ -113,7 +114,7 @@ class Api:
                 await attempt.raised(error)
                 raise
 
-        return watched if route.method == "POST" or route.sends else serve
+        return watched if route.method != "GET" or route.sends else serve
 
     async def _read(self, route: Route, request: web.Request) -> Json:
         say = self._say
@@ -137,10 +138,11 @@ class Api:
         except (TimeoutError, web.RequestPayloadError, ConnectionError):
             raise BadRequest(self._say("api.json")) from None
 
-    def _stranger(self, request: web.Request) -> None:
+    def _stranger(self, request: web.Request) -> AgentClaims | None:
         """Anybody may look; what changes something comes from our own page."""
         if request.method != "GET":
             self._doors.from_our_page(request)
+        return self._doors.whoever(request)
 
     async def _openapi(self, request: web.Request) -> web.Response:
         return as_json(self._document)

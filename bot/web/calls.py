@@ -40,7 +40,8 @@ _ROLE_NAMES = {role: name for name, role in ROLES.items()}
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`who`: customer, agent, or empty for anybody. `run` takes the claims and the values read, and returns the data.
+    """`who`: customer, agent, or empty for anybody. `run` takes the claims (of anybody those of their cookie, or None)
+    and the values read, and returns the data.
 
     `shows`: the schema of the data. `fails`: statuses beside those that every route of its kind has. `then`: what else
     an answer to these values does to the browser. `sends`: content types of the file that it answers with; then `run`
@@ -123,8 +124,7 @@ class Calls:
             claims, values["status"], values["kf"], values["cursor"], limit, values["activeSince"] or None
         )
         more = len(found) == limit
-        ours = [each for each in found if each.tenant_id == self._tenant]
-        return {"items": await self._many(ours), "nextCursor": fields.as_cursor(found[-1].id) if more else None}
+        return {"items": await self._many(found), "nextCursor": fields.as_cursor(found[-1].id) if more else None}
 
     async def _servicers(self, claims: AgentClaims, values: Json) -> list[Json]:
         scope, kf = self._service.scope(claims), values["kf"]
@@ -159,13 +159,14 @@ class Calls:
             "accounts": [{"openKfid": each.open_kfid, "accountName": each.name or each.open_kfid} for each in accounts],
         }
 
-    async def _open_session(self, _: None, values: Json) -> Json:
+    async def _open_session(self, _: AgentClaims | None, values: Json) -> Json:
         claims = self._tokens.agent(values["token"])
         await self._service.entered(claims, "session")
         return {"expiresAt": iso(claims.expires_at)}
 
-    async def _close_session(self, _: None, values: Json) -> None:
-        return None
+    async def _close_session(self, claims: AgentClaims | None, values: Json) -> None:
+        if claims is not None:
+            await self._service.left(claims)
 
     def _keep_cookie(self, response: web.Response, values: Json) -> None:
         left = self._tokens.agent(values["token"]).expires_at - self._clock.now()

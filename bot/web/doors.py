@@ -24,6 +24,8 @@ WHO = web.RequestKey("who", Operator)
 
 ADDRESS = (100.0, 400.0)  # requests a second and at once: a shop's customers may share one address
 CALLER = (10.0, 60.0)  # of one customer or one member
+FILES = (200.0, 4000.0)  # pages, and what they consist of: an office of two hundred opens them at nine
+HANDSHAKES = (20.0, 600.0)  # live sockets: that office comes back at once when the bot has been restarted
 WRONG = 20.0  # requests that one with a wrong token or code counts for
 
 Claims = TypeVar("Claims")
@@ -33,10 +35,19 @@ class Doors:
     """`secure`: cookies go over https alone."""
 
     def __init__(
-        self, tokens: Tokens, say: Words, *, secure: bool, addresses: Limit | None = None, callers: Limit | None = None
+        self,
+        tokens: Tokens,
+        say: Words,
+        *,
+        secure: bool,
+        addresses: Limit | None = None,
+        callers: Limit | None = None,
+        files: Limit | None = None,
+        handshakes: Limit | None = None,
     ) -> None:
         self._tokens, self._say, self.secure = tokens, say, secure
         self._addresses, self._callers = addresses or Limit(*ADDRESS), callers or Limit(*CALLER)
+        self._files, self._handshakes = files or Limit(*FILES), handshakes or Limit(*HANDSHAKES)
 
     def customer(self, request: web.Request) -> CustomerClaims:
         claims = self._known(request, CUSTOMER_COOKIE, self._tokens.customer)
@@ -50,9 +61,24 @@ class Doors:
         self._take(self._callers, claims.userid)
         return claims
 
+    def whoever(self, request: web.Request) -> AgentClaims | None:
+        """For whom this browser's cookie speaks, where nobody has to be anybody."""
+        try:
+            return self._tokens.agent(request.cookies.get(AGENT_COOKIE, ""))
+        except Unauthenticated:
+            return None
+
     def anybody(self, request: web.Request) -> None:
         """Raises TooManyRequests."""
         self._take(self._addresses, address_of(request.remote, request.headers))
+
+    def reader(self, request: web.Request) -> None:
+        """Of a page or a file of ours. Raises TooManyRequests."""
+        self._take(self._files, address_of(request.remote, request.headers))
+
+    def listener(self, request: web.Request) -> None:
+        """Who wants a live socket. Raises TooManyRequests."""
+        self._take(self._handshakes, address_of(request.remote, request.headers))
 
     def from_our_page(self, request: web.Request) -> None:
         """Raises Forbidden where another site's page may have sent it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.errors import Unauthenticated
 from bot.model import Scope, SessionKey
 from bot.tokens import AgentClaims, Tokens
 from bot.web.doors import AGENT_COOKIE, CUSTOMER_COOKIE
@@ -29,11 +28,9 @@ class Gate:
     per_address: int = A_HOUSEHOLD
 
 
-def gates(tokens: Tokens, tenant_id: str, scope_of: Callable[[AgentClaims], Scope]) -> tuple[Gate, Gate]:
+def gates(tokens: Tokens, scope_of: Callable[[AgentClaims], Scope]) -> tuple[Gate, Gate]:
     def customer(token: str) -> SessionKey:
         claims = tokens.customer(token)
-        if claims.tenant_id != tenant_id:
-            raise Unauthenticated
         return SessionKey(claims.open_kfid, claims.external_userid)
 
     def agent(token: str) -> Scope:

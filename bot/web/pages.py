@@ -43,15 +43,13 @@ _HEADERS = {
 
 
 class Pages:
-    """`tenant_id`: whose customers are let in. `phrase`: what a customer can write in the chat instead; may be empty.
+    """`phrase`: what a customer can write in the chat instead; may be empty.
 
     `login`: whether agents can log in by WeCom.
     """
 
-    def __init__(
-        self, tokens: Tokens, doors: Doors, clock: Clock, say: Words, tenant_id: str, phrase: str, *, login: bool
-    ) -> None:
-        self._tokens, self._doors, self._clock, self._tenant = tokens, doors, clock, tenant_id
+    def __init__(self, tokens: Tokens, doors: Doors, clock: Clock, say: Words, phrase: str, *, login: bool) -> None:
+        self._tokens, self._doors, self._clock = tokens, doors, clock
         self._files = {file.name: file for file in STATIC.iterdir() if file.suffix in _TYPES}
         self._customer = partial(_filled, "customer", say.lang, phrase=phrase)
         self._console = partial(_filled, "console", say.lang, login="wecom" if login else "")
@@ -77,17 +75,21 @@ class Pages:
 
     def _let_in(self, request: web.Request, token: str) -> CustomerClaims:
         self._doors.anybody(request)
-        claims = self._doors.opened(request, token, self._tokens.customer)
-        if claims.tenant_id != self._tenant:
-            raise Unauthenticated
-        return claims
+        return self._doors.opened(request, token, self._tokens.customer)
 
     async def _returned(self, request: web.Request) -> web.StreamResponse:
         """Loaded anew, after the token has left the address."""
-        return self._page(request, self._customer)
+        return self._to_anybody(request, self._customer)
 
     async def _staff(self, request: web.Request) -> web.StreamResponse:
-        return self._page(request, self._console)
+        return self._to_anybody(request, self._console)
+
+    def _to_anybody(self, request: web.Request, filled: Callable[..., str]) -> web.Response:
+        try:
+            self._doors.reader(request)
+        except TooManyRequests as refused:
+            return self._page(request, filled, 429, refused.retry_after)
+        return self._page(request, filled)
 
     def _page(
         self, request: web.Request, filled: Callable[..., str], status: int = 200, retry_after: float = 0.0
@@ -99,15 +101,23 @@ class Pages:
         response.headers["Cache-Control"] = "no-store"
         response.enable_compression()
         if retry_after:
-            response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+            response.headers.update(_again(retry_after))
         return response
 
     async def _asset(self, request: web.Request) -> web.StreamResponse:
+        try:
+            self._doors.reader(request)
+        except TooManyRequests as refused:
+            raise web.HTTPTooManyRequests(headers=_again(refused.retry_after)) from None
         file = self._files.get(request.match_info["name"])
         if file is None:
             raise web.HTTPNotFound
         headers = {**_HEADERS, "Cache-Control": "no-cache", "Content-Type": f"{_TYPES[file.suffix]}; charset=utf-8"}
         return web.FileResponse(file, headers=headers)
+
+
+def _again(seconds: float) -> dict[str, str]:
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 def _headers(request: web.Request, doors: Doors) -> dict[str, str]:

@@ -26,9 +26,13 @@ class Room:
         self._taken: Counter[str] = Counter()
         self.count = 0
 
-    def enter(self, address: str) -> bool:
-        """Take a place; False where none is left. Whoever has one gives it back with `leave`."""
-        if self.count >= self._most or self._taken[address] >= self._per_address:
+    def enter(self, address: str, most: int | None = None) -> bool:
+        """Take a place; False where none is left. Whoever has one gives it back with `leave`.
+
+        `most`: for this address, where that is not as usual.
+        """
+        most = self._per_address if most is None else most
+        if self.count >= self._most or self._taken.get(address, 0) >= most:
             return False
         self.count += 1
         self._taken[address] += 1

@@ -55,7 +55,7 @@ class Site:
         transfers = Transfers(core.kf, core.ledger, core.people, core.handoffs, core.clock)
         self._on_end, self._soon = on_end, False
         self.service = HandoffService(
-            tenant_id, core.handoffs, core.ledger, transfers, core.attention, core.clock, core.say, scope_of,
+            core.handoffs, core.ledger, transfers, core.attention, core.clock, core.say, scope_of,
             core.audit, self._ended,
         )  # fmt: skip
         figures = Figures(core.stats, core.clock, core.say)
@@ -70,7 +70,7 @@ class Site:
         corp = Corp(tenant_id, core.settings.wecom.api_base, core.settings.server.public_url)
         self.login = Login(corp, self.doors, core.tokens, core.kf, core.people, core.access, core.say, core.audit)
         phrase, login = core.settings.customer.phrase, bool(corp.public_url)
-        self.pages = Pages(core.tokens, self.doors, core.clock, core.say, tenant_id, phrase, login=login)
+        self.pages = Pages(core.tokens, self.doors, core.clock, core.say, phrase, login=login)
 
     def add_to(self, app: web.Application) -> None:
         app.add_subapp("/api", self.api.app())

@@ -46,10 +46,20 @@ Count = Callable[[str, str, int], None]
 
 
 class Sockets:
-    """`host`: under which name the server is known outside, where a proxy does not tell it."""
+    """`host`: under which name the server is known outside, where a proxy does not tell it. `admit` raises
+    TooManyRequests for who comes too often."""
 
-    def __init__(self, feed: LiveFeed, gates: Sequence[Gate], say: Words, count: Count, host: str = "") -> None:
+    def __init__(
+        self,
+        feed: LiveFeed,
+        gates: Sequence[Gate],
+        say: Words,
+        count: Count,
+        host: str = "",
+        admit: Callable[[web.Request], None] = lambda request: None,
+    ) -> None:
         self._feed, self._say, self._count, self._host = feed, say, count, host.lower()
+        self._admit = admit
         self._gates = {gate: Room(gate.most, gate.per_address) for gate in gates}
         self._connected: dict[Peer, Gate] = {}
         self._hearing: dict[Audience, set[Peer]] = {}
@@ -103,9 +113,13 @@ class Sockets:
             room, address = self._gates[gate], address_of(request.remote, request.headers)
             if self._stopping:
                 raise web.HTTPServiceUnavailable
-            if not room.enter(address):
+            try:
+                self._admit(request)
+                if not room.enter(address):
+                    raise TooManyRequests(RETRY_AFTER)
+            except TooManyRequests as refused:
                 self._count(gate.name, "refused", 1)
-                return told(self._say, TooManyRequests(RETRY_AFTER))
+                return told(self._say, refused)
             try:
                 return await self._serve(request, gate)
             except web.HTTPBadRequest as no_handshake:

@@ -7,7 +7,9 @@ What is repeated, at most three times and never past the call's time limit:
   was sent. Should a -1 have taken effect after all, the repetition meets 95013/95016, a spent code or a known msgid:
   refused once more, and the caller reads the state back. Any other failure of theirs is unknown until read back.
 
-45009 is not repeated: its block lasts a minute, so the call is refused here until the minute is over. A stale token is
+45009 is not repeated: its block lasts a minute, so the call is refused here until the minute is over. But one every few
+seconds goes out to see whether that is so, and what it finds holds for all: a whole minute of silence is a high price
+for a single answer. Reading without a token is left alone, for each such call is one of ten a minute. A stale token is
 renewed once and the call made once more; WeCom refused it before looking at it, so that is safe for all calls.
 """
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import stamina
@@ -33,6 +36,7 @@ LIMIT_SECONDS = 8.0  # of one call with its repetitions, so that a command can a
 SYNC_SECONDS = 15.0  # one try for a page of up to 1000 items
 SYNC_LIMIT_SECONDS = 20.0
 BLOCK_SECONDS = 60.0  # how long WeCom refuses after a limit per minute was hit
+LOOK_SECONDS = 5.0  # between two calls that find out whether it still does; of 10,000 a minute that is nothing
 ATTEMPTS = 3
 WAIT_INITIAL, WAIT_MAX, WAIT_JITTER = 0.2, 1.0, 0.2
 LEAST_SECONDS = WAIT_MAX + 0.5  # with less than this left, a repetition could not be answered in time
@@ -69,6 +73,14 @@ class _Call:
     quota: str = ""  # names what a 45009 exhausts where that is less than the whole path
 
 
+@dataclass(slots=True)
+class _Block:
+    """`until` when WeCom is taken at its word, and from when on one call may see whether it is over."""
+
+    until: float
+    look_at: float
+
+
 class KfClient:
     """Implements `bot.ports.KfApi`; see there for what each method promises.
 
@@ -92,7 +104,7 @@ class KfClient:
         self._observe = observe
         self._monotonic = monotonic
         self._token = AccessToken(self._fetch_token, monotonic)
-        self._blocked_until: dict[str, float] = {}
+        self._blocks: dict[str, _Block] = {}
         self._granted_once = False
         self.last_error: WeComError | None = None
         """Why the app as a whole cannot work: the last gettoken failed, or WeCom refuses every call of this app."""
@@ -115,7 +127,8 @@ class KfClient:
             payload = await self._call(_Call(protocol.ACCOUNT_LIST, {"offset": offset, "limit": PAGE}), until)
             known = len(found)
             found.update((account.open_kfid, account) for account in protocol.parse_accounts(payload))
-            if len(payload.get("account_list") or ()) < PAGE or len(found) == known:
+            listed = payload.get("account_list")
+            if not isinstance(listed, list) or len(listed) < PAGE or len(found) == known:
                 break
         return list(found.values())
 
@@ -248,19 +261,34 @@ class KfClient:
         finally:
             self._observe(call.path, outcome, self._monotonic() - started)
         self.last_error = None
+        self._unblock(call)
         return payload
 
     def _refuse_if_blocked(self, call: _Call) -> None:
-        left = max(self._blocked_until.get(name, 0.0) for name in (call.path, call.quota)) - self._monotonic()
-        if left > 0:
-            self._observe(call.path, "blocked", 0.0)
-            raise RateLimited(_RATE_LIMIT, f"calls are over the limit, not asked again for {left:.0f} s", call.path)
+        now = self._monotonic()
+        blocks = [block for name in (call.path, call.quota) if (block := self._blocks.get(name)) and block.until > now]
+        if all(block.look_at <= now for block in blocks):
+            for block in blocks:
+                block.look_at = now + LOOK_SECONDS
+            return
+        left = max(block.until for block in blocks) - now
+        self._observe(call.path, "blocked", 0.0)
+        raise RateLimited(_RATE_LIMIT, f"calls are over the limit, for up to {left:.0f} s more", call.path)
 
     def _learn(self, error: WeComError, call: _Call) -> None:
         if error.errcode == _RATE_LIMIT:
-            self._blocked_until[call.quota or call.path] = self._until(BLOCK_SECONDS)
-        elif error.errcode in WHOLE_APP:
+            look_at = inf if call.quota else self._until(LOOK_SECONDS)
+            self._blocks[call.quota or call.path] = _Block(self._until(BLOCK_SECONDS), look_at)
+        elif not isinstance(error, WeComUnavailable):
+            self._unblock(call)
+        if error.errcode in WHOLE_APP:
             self.last_error = afresh(error)
+
+    def _unblock(self, call: _Call) -> None:
+        """Its answer shows that calls are let through."""
+        if self._blocks:
+            self._blocks.pop(call.path, None)
+            self._blocks.pop(call.quota, None)
 
     def _until(self, seconds: float) -> float:
         return self._monotonic() + seconds

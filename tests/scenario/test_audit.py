@@ -20,6 +20,7 @@ from bot.audit import Door, Entry, Place
 from bot.audited import staff
 from bot.errors import StorageError
 from bot.registry import Role
+from bot.web.doors import AGENT_COOKIE
 from storage.audit import AuditLog
 from storage.database import Database
 from tests.scenario.conftest import ANN, BOB, CHAT, KF, Stage, a_stage
@@ -250,6 +251,40 @@ async def _came(browser: Browser, stage: Stage) -> list[int]:
     return statuses
 
 
+async def test_agents_go_again(strict: Stage) -> None:
+    """Whoever is let out without having been in leaves no row, and who is sent by another page is not let."""
+    _public(strict)
+    async for browser in a_browser(strict):
+        url = f"{browser.base}/api/agent/session"
+
+        async def leave(headers: dict[str, str], url: str = url, browser: Browser = browser) -> int:
+            async with browser.http.delete(url, headers=headers) as said:
+                return said.status
+
+        statuses = [await leave(OURS), (await browser.log_in("LiNa"))[0], await leave({}), await leave(OURS)]
+        statuses.append(await leave(OURS))
+    assert statuses == [200, 302, 403, 200, 200]
+    assert [line[:1] + line[2:4] + line[5:] for line in await lines(strict)] == [
+        ("login", "LiNa", "login", "allowed"),
+        ("api", "", "logout", "refused"),
+        ("login", "LiNa", "logout", "allowed"),
+    ]
+
+
+async def test_who_logs_out_is_let_though_it_cannot_be_entered(strict: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    _public(strict)
+    async for browser in a_browser(strict):
+        await browser.log_in("LiNa")
+        with monkeypatch.context() as patch:
+            patch.setattr("storage.audit.append", _broken)
+            async with browser.http.delete(f"{browser.base}/api/agent/session", headers=OURS) as said:
+                assert said.status == 200 and said.cookies[AGENT_COOKIE].value == ""
+
+
+def _broken(*_: object) -> int:
+    raise StorageError("disk full")
+
+
 async def test_the_head_is_logged_at_the_start(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "kfbot.app"):
         await stage.start()
@@ -319,6 +354,60 @@ async def test_what_is_done_from_the_shell_is_entered(stage: Stage, shell: Termi
     assert ANN not in json.dumps(found) and "王先生" not in json.dumps(found, ensure_ascii=False)
 
 
+async def test_what_is_refused_at_the_shell_is_entered(stage: Stage, shell: Terminal) -> None:
+    stage.sandbox.customer_writes(KF, ANN, "还有人吗")
+    stage.sandbox.servicer_takes(KF, ANN, ZHANG)
+    ran = [
+        await shell.run("end", "wmNobody0000000000000000000000009"),
+        await shell.run("end", "wmNobody0000000000000000000000009", "--dry-run"),
+        await shell.run("end", ANN, "--kf", KF, "--reason", "x"),
+        await shell.run("forget", "--yes", "wmNobody0000000000000000000000009"),
+        await shell.run("backup"),
+        await shell.run("audit"),
+    ]
+    assert [each.code for each in ran] == [1, 1, 0, 1, 0, 0]
+    found = await documents(shell)
+    assert [(each["verb"], each["outcome"]) for each in found] == [
+        ("end", "failed"),
+        ("end", "allowed"),
+        ("forget", "refused"),
+        ("backup", "allowed"),
+        ("audit", "allowed"),
+    ]
+    assert {(each["door"], each["operatorId"]) for each in found} == {("cli", "operator")}
+    assert "wmNobody" not in json.dumps(found)
+
+
+async def test_an_open_session_that_is_not_forgotten_is_entered(stage: Stage, shell: Terminal) -> None:
+    await stage.start()
+    await with_human(stage)
+    assert (await shell.run("forget", "--yes", ANN)).code == 1
+    assert [line[3:] for line in await lines(stage)] == [("forget", None, "refused")]
+    assert (await details(stage))[0]["why"] == "open"
+
+
+async def test_who_reads_the_log_stands_in_it_from_then_on_and_who_verifies_changes_nothing(busy: Terminal) -> None:
+    assert "audit" not in (await busy.run("audit")).out
+    for _ in range(2):
+        assert (await busy.run("audit", "--verify", "--json")).document["count"] == 4
+    assert [each["verb"] for each in await documents(busy)] == ["login", "ack", "end", "audit"]
+
+
+async def test_the_log_can_be_read_where_nothing_can_be_written(busy: Terminal, tmp_path: Path) -> None:
+    full = tmp_path / "kfbot.db"
+    with closing(sqlite3.connect(full, isolation_level=None)) as db:
+        db.execute("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    ran = await busy.run("audit")
+    assert ran.code == 0 and len(ran.out.splitlines()) == 4
+
+
+async def test_what_storage_says_is_told_in_the_language_of_the_settings(busy: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "kfbot.db").write_bytes(b"SQLite format 3\0" + b"no such thing" * 1000)
+    for words in ([], ["--verify"]):
+        ran = await busy.run("audit", *words)
+        assert ran.code == 1 and re.search("[一-鿿]", ran.err), ran.err
+
+
 async def test_rows_are_listed_one_a_line(busy: Terminal) -> None:
     ran = await busy.run("audit")
     head, *rows = ran.out.splitlines()
@@ -334,7 +423,7 @@ async def test_rows_are_listed_one_a_line(busy: Terminal) -> None:
 async def test_rows_of_a_time_and_of_none(busy: Terminal) -> None:
     assert len(await documents(busy, "--since", "2026-11-20", "--until", "2026-11-20")) == 3
     assert await documents(busy, "--until", "2026-11-19") == []
-    assert (await busy.run("audit", "--since", "2026-11-21")).out == "没有记录\n"
+    assert (await busy.run("audit", "--until", "2026-11-19")).out == "没有记录\n"
 
 
 async def test_a_log_that_fits_is_told_with_its_head(busy: Terminal, tmp_path: Path) -> None:

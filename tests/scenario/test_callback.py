@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import ClientSession
 
 from bot.model import SyncPage
-from tests.scenario.conftest import ANN, KF, Stage
+from tests.scenario.conftest import ANN, KF, KF2, Stage
 
 
 async def _get(stage: Stage, path: str) -> tuple[int, dict[str, object]]:
@@ -56,6 +57,21 @@ async def test_triggers_for_one_account_fold(running: Stage, monkeypatch: pytest
     await running.no_handoff()
     calls = box.ledger.calls - before
     assert sum(count for path, count in calls.items() if "sync_msg" in path) <= 4
+
+
+async def test_a_replayed_callback_asks_wecom_for_nothing(running: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = running.sandbox
+    await running.with_human()
+    sealed = box.callbacks._sealed(box.callbacks._last)
+    monkeypatch.setattr(box.callbacks, "_sealed", lambda xml: sealed)
+    await box.callback_duplicate()
+    await running.until(running._idle)
+    before = box.ledger.calls.copy()
+    for _ in range(20):
+        await box.callback_duplicate()
+    await running.until(running._idle)
+    calls = box.ledger.calls - before
+    assert sum(count for path, count in calls.items() if "sync_msg" in path) == 0
 
 
 async def test_events_of_others_are_accepted_and_forgotten(running: Stage, caplog: pytest.LogCaptureFixture) -> None:
@@ -111,3 +127,38 @@ async def test_the_bot_stops_while_events_come(running: Stage) -> None:
     async with asyncio.timeout(20):
         await running.stop()
     await pushing
+
+
+async def test_a_callback_for_an_account_that_there_is_not_leaves_nothing_and_asks_wecom_once(running: Stage) -> None:
+    before = running.sandbox.ledger.calls.copy()
+    for number in range(50):
+        running.bot._wake(f"wkNOBODY{number}", "some token")
+    await running.until(_asked_for_accounts(running, before["kf/account/list"]))
+    await running.settled()
+    calls = running.sandbox.ledger.calls - before
+    assert calls["kf/account/list"] == 1
+    assert not [line for line in running.bot.sync._lines if line.startswith("wkNOBODY")]
+    assert {each.open_kfid for each in await running.bot.core.sync_store.accounts()} == {KF, KF2}
+
+
+def _asked_for_accounts(stage: Stage, before: int) -> Callable[[], Awaitable[bool]]:
+    async def asked() -> bool:
+        return stage.sandbox.ledger.calls["kf/account/list"] > before and not stage.bot.newcomers._looking
+
+    return asked
+
+
+async def test_a_callback_for_an_account_that_nobody_has_told_of_has_it_read(running: Stage) -> None:
+    new = "wkNEW000000000000000000000000001"
+    running.sandbox.account_new(new, "新账号", {"LiNa": "李娜"})
+    running.sandbox.customer_writes(new, ANN, "你好")
+    running.sandbox.servicer_takes(new, ANN, "LiNa")
+    assert (await running.open_handoff(ANN, new)).servicer_userid == "LiNa"
+
+
+async def test_an_account_that_wecom_does_not_list_for_once_is_read_all_the_same(running: Stage) -> None:
+    running.bot.accounts = []
+    running.sandbox.customer_writes(KF, ANN, "在吗")
+    running.sandbox.servicer_takes(KF, ANN, "LiNa")
+    assert (await running.open_handoff(ANN)).servicer_userid == "LiNa"
+    assert running.bot.accounts == []

@@ -91,6 +91,15 @@ async def test_before_the_first_run_there_is_nothing_to_copy(alone: Terminal) ->
     assert alone.files() == ["settings.yaml"]
 
 
+@pytest.mark.parametrize("verb", ["backup", "status"])
+async def test_an_empty_database_is_refused_in_a_sentence(alone: Terminal, verb: str) -> None:
+    (alone.folder / DATABASE).write_bytes(b"")
+    ran = await alone.run(verb)
+    assert ran.code == 1
+    assert "是空的" in ran.err and "bot.py run" in ran.err and "备份" in ran.err
+    assert (alone.folder / DATABASE).read_bytes() == b""
+
+
 async def test_a_database_of_a_newer_kfbot_is_refused_in_a_sentence(shell: Terminal) -> None:
     with closing(sqlite3.connect(shell.folder / DATABASE)) as db, db:
         db.execute("INSERT INTO _sqlite_migrations VALUES (999, 'kfbot', 'm999_future', '2030-01-01')")

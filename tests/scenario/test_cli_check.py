@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from storage.database import Database
 from tests.scenario.conftest import ANN, BOB, KF, KF2, Stage
 from tests.scenario.test_cli_end import ZHANG, Ran, Terminal, terminal_of
 
-NAMES = ["settings", "storage", "clock", "token", "trusted_ip", "accounts", "servicers", "callback", "group", "routing"]
+NAMES = [
+    "settings", "files", "storage", "clock", "token", "trusted_ip", "accounts", "servicers", "callback", "group",
+    "routing",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -96,6 +103,23 @@ async def test_an_existing_database_is_tried(beside: Terminal) -> None:
     assert "可读写" in said(found, "storage")
 
 
+async def test_a_database_with_a_damaged_page_is_not_called_good(shell: Terminal) -> None:
+    """Nor written to: what can still be saved of it must not become less."""
+    database = Database(shell.folder / "kfbot.db")
+    await database.open()
+    await database.close()
+    path = database.path
+    with closing(sqlite3.connect(path)) as db:
+        (root,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name='handoffs_customer'").fetchone()
+    spoilt = bytearray(path.read_bytes())
+    spoilt[(root - 1) * 4096 : root * 4096] = b"\x55" * 4096
+    path.write_bytes(spoilt)
+    ran, found = await checked(shell)
+    assert (ran.code, verdicts(found, "storage")) == (1, [False])
+    assert "已损坏" in said(found, "storage") and "备份" in said(found, "storage")
+    assert path.read_bytes() == spoilt
+
+
 # -- settings and this machine
 
 
@@ -109,6 +133,30 @@ async def test_settings_that_do_not_let_a_bot_run(shell: Terminal) -> None:
         assert verdicts(found, name) == [None]
         assert "skipped" in said(found, name)
         assert found[name][0]["remedy"] is None
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder to which everybody gets, unlike `tmp_path`."""
+    with TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        if not all(each.stat().st_mode & 0o001 for each in Path(made).resolve().parents):
+            pytest.skip("temporary files lie where not everybody gets to")
+        yield Path(made)
+
+
+async def test_secrets_that_everybody_can_read_fail(stage: Stage, public: Path) -> None:
+    shell, settings, env = terminal_of(stage, public), public / "settings.yaml", public / ".env"
+    settings.chmod(0o644)
+    ran, found = await checked(shell)
+    assert (ran.code, verdicts(found, "files")) == (1, [False])
+    assert found["files"][0]["remedy"] == "chmod 600 settings.yaml"
+    assert stage.sandbox.config.secret not in ran.out
+    settings.chmod(0o640)
+    assert verdicts((await checked(shell))[1], "files") == [True]
+    env.write_text(f"KFBOT_WECOM__SECRET={stage.sandbox.config.secret}\n")
+    env.chmod(0o644)
+    assert "chmod 600 .env" in said((await checked(shell))[1], "files")
 
 
 async def test_invalid_settings_print_no_document(shell: Terminal) -> None:

@@ -374,6 +374,21 @@ async def test_an_end_of_unknown_outcome_is_settled_by_the_next_bot(stuck: Stage
     await stuck.sandbox.wait_for_state(KF, ANN, 4, timeout=30)
 
 
+async def test_an_end_that_wecom_has_agreed_to_is_done_though_it_is_slow_to_confirm_it(
+    stuck: Stage, shell: Terminal
+) -> None:
+    """Its answer to the move had a code, which it gives for an end alone: so that is on record already."""
+    stuck.sandbox.fault("kf/service_state/trans", "delay", seconds=1.0)
+    task = asyncio.create_task(timed(stuck, shell.run("end", ANN, "--json")))
+    while not (stuck.sandbox.ledger.calls["kf/service_state/trans"] or task.done()):  # noqa: ASYNC110  as in `timed`
+        await asyncio.sleep(0.01)
+    stuck.sandbox.fault("kf/service_state/get", "delay", seconds=60, times=None)
+    ran, seconds = await task
+    assert (ran.code, ran.document["ok"], ran.document["before"], ran.document["after"]) == (0, True, 3, -1)
+    assert seconds < 10
+    assert stuck.goodbyes()
+
+
 # -- this machine
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.model import HandoffStatus, OperatorType, ServiceState, SessionKey
+import pytest
+
+from bot import untold
+from bot.model import HandoffStatus, OperatorType, ServiceState, SessionKey, Via
+from bot.sessions import HOUR
 from tests.scenario.conftest import ANN, BOB, KF, Stage, a_stage
 
 
@@ -125,6 +129,35 @@ async def test_a_lost_callback_is_made_good_by_the_poll(tmp_path: Path) -> None:
         stage.sandbox.customer_writes(KF, ANN, "你好")
         stage.sandbox.servicer_takes(KF, ANN, "ZhangSuQuan")
         assert (await stage.open_handoff()).servicer_userid == "ZhangSuQuan"
+
+
+async def test_an_end_whose_callback_is_lost_is_the_servicers_whoever_sees_it_first(running: Stage) -> None:
+    """The state is read before the event is."""
+    await running.with_human()
+    running.sandbox.fault("callback", "lose", times=None)
+    running.sandbox.servicer_ends(KF, ANN)
+    answer = await running.ask("/status wm7l")
+    handoff = await running.no_handoff()
+    assert (handoff.via, handoff.operator_id) == (Via.CLIENT, "ZhangSuQuan")
+    assert "ZhangSuQuan" in answer and "/end" not in answer
+    await running.settled()
+    assert running.goodbyes() == [running.settings.customer.closing.agent]
+
+
+async def test_so_it_is_after_a_restart_where_the_stream_could_not_be_read_before(
+    running: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(untold, "ENOUGH", HOUR)  # however slow this machine is
+    number = await running.with_human()
+    running.sandbox.fault("kf/sync_msg", "http", errcode=502, times=None)
+    running.sandbox.servicer_ends(KF, ANN)
+    await running.ask("/status wm7l")
+    assert (await running.open_handoff()).id == number
+    await running.stop()
+    running.sandbox.clear_faults()
+    await running.start()
+    handoff = await running.no_handoff()
+    assert (handoff.id, handoff.via, handoff.operator_id) == (number, Via.CLIENT, "ZhangSuQuan")
 
 
 async def test_names_of_customers_are_learned(running: Stage) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from bot import checks
 from bot.core import Core
@@ -312,6 +313,12 @@ async def test_a_poisonous_item_is_shown_with_its_error_while_the_account_goes_o
     shown = await stage.ask("/parked", "ChenJing")
     assert "time is 'soon'" in shown
     assert "/replay" in shown
+    assert "有 1 条消息没能读懂，见 /parked" in await stage.ask("/status")
+    async with ClientSession(f"http://127.0.0.1:{stage.bot.port}") as http:
+        async with http.get("/readyz") as probe:
+            assert (probe.status, (await probe.json())["parked"]) == (200, {"items": 1})
+        async with http.get("/metrics") as metrics:
+            assert 'kfbot_parked{what="items"} 1.0' in await metrics.text()
     answer = await stage.ask("/replay all", "ChenJing")
     assert "1" in answer
     assert len(await stage.bot.core.sync_store.parked(EVERYTHING, 9)) == 1, "it is as odd as before"

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -152,7 +153,7 @@ def ends(sandbox: Sandbox) -> int:
     return len([each for each in sandbox.ledger.of("trans") if each["errcode"] == 0])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_with_nothing_under_way_it_ends_at_once_and_without_a_complaint(
     house: House, number: signal.Signals
 ) -> None:
@@ -163,6 +164,16 @@ async def test_with_nothing_under_way_it_ends_at_once_and_without_a_complaint(
         assert time.monotonic() - asked < 5
         assert not house.stage.sandbox.line.connected
     assert bot.complaints() == []
+
+
+async def test_a_port_that_is_taken_is_told_with_what_to_do(house: House) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        house.shell.with_settings(server={"port": port})
+        ran = await house.shell.run("run")
+        assert ran.code == 1
+        assert f"kfbot: 不能在 127.0.0.1:{port} 上监听" in ran.err
+        assert "server.port" in ran.err and "Traceback" not in ran.err
 
 
 async def test_pages_are_told_that_the_server_goes(house: House) -> None:

@@ -1,6 +1,6 @@
 """`python -m tests.soak.cradle`: forks bots for `tests.soak.nursery`, and tells how each life has ended.
 
-A bot forked here is `bot.py run` in a process of its own, which need not import everything anew. Only its time is
+What is forked here is `bot.py` in a process of its own, which need not import everything anew. Only its time is
 another's, and it looks after what it has left undone more often.
 """
 
@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import bot.app
+import bot.backup_script
 import bot.checks
 import bot.core
+import bot.end_script
+import bot.forget_script
 import bot.log  # as the next but one, what the verb would import in each life anew
 import bot.outbox
 import bot.settings_file
@@ -74,7 +77,7 @@ def _live(order: Order) -> None:
     code: object = 70
     try:
         _prepare(order)
-        sys.argv = ["bot.py", "run", "--settings", order["settings"]]
+        sys.argv = ["bot.py", *order["words"], "--settings", order["settings"]]
         cli.main()
         code = 0
     except SystemExit as ended:
@@ -98,6 +101,8 @@ def _prepare(order: Order) -> None:
     clock = MovedClock(Path(order["clock"]))
     bot.core.SystemClock.now = lambda self: clock.now()  # type: ignore[method-assign]
     bot.app.SETTLE_EVERY = bot.checks.NAP = bot.checks.RETRY = bot.outbox.EVERY = OFTEN
+    for name in order["hurried"]:
+        setattr(bot.app, name, OFTEN)
     faults.passed = _noting(order["passed"], faults.dies_at(order["fault"]))
 
 

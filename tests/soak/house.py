@@ -13,8 +13,8 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -23,7 +23,7 @@ from bot.sandbox import Sandbox, SandboxConfig
 from tests.receiver import Receiver, receiving
 from tests.soak.moved import MovedClock
 from tests.soak.nursery import Life, Nursery
-from tests.soak.record import CODES, Record
+from tests.soak.record import CODES, WAITING, Record
 
 KF = "wkSOAK00000000000000000000000001"
 CHAT = "wrSOAKGROUP"
@@ -32,7 +32,23 @@ PATIENCE = 60.0  # seconds; nothing takes as long, except on a machine with too 
 LOOK_EVERY = 0.01
 SOON = 90.0  # seconds: what is put off by less belongs to what is under way, and time is moved to it
 
-NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
+LEFT_BEHIND = 60.0  # seconds after which nobody can still be sending what one beside the bot was sending
+ERRANDS = 100  # their numbers begin there
+
+
+@dataclass(frozen=True, slots=True)
+class Scenery:
+    """What a scene needs otherwise than usual. `change` changes the settings; `wecom` are fields of the sandbox's
+    configuration; `before` is done before the first life; `hurried`: periods of `bot.app` that time is not waited for.
+    """
+
+    change: Callable[[dict[str, Any]], None] = lambda settings: None
+    wecom: Mapping[str, Any] = field(default_factory=dict)
+    before: Callable[[Sandbox], None] = lambda sandbox: None
+    hurried: Sequence[str] = ()
+
+
+AS_USUAL = Scenery()
 
 
 class Stuck(AssertionError):
@@ -40,21 +56,26 @@ class Stuck(AssertionError):
 
 
 class House:
-    """`faults`: where the lives to come die, one after the other; those after them do not. `settings`: sections other
-    than usual."""
+    """`faults`: where the lives to come die, one after the other; those after them do not. `beside`: where the first
+    process dies that is run beside the bot and comes there. `cut_off`: the group is out of reach, and so the bot never
+    quite ready."""
 
     def __init__(
         self, folder: Path, nursery: Nursery, sandbox: Sandbox, clock: MovedClock, receiver: Receiver,
-        faults: Sequence[str], settings: Mapping[str, Any],
+        faults: Sequence[str], beside: str, scenery: Scenery,
     ) -> None:  # fmt: skip
         self._folder, self._nursery = folder, nursery
         self.sandbox, self.clock, self.receiver = sandbox, clock, receiver
-        self._faults = list(faults)
+        self._faults, self._beside, self._scenery = list(faults), beside, scenery
         self.record = Record(folder / "kfbot.db")
         self.lives: list[Life] = []
+        self.errands: list[Life] = []
+        self.cut_off = False
         self._left: dict[int, float] = {}
         self._http: aiohttp.ClientSession | None = None
-        (folder / "settings.yaml").write_text(json.dumps({**self._settings(), **settings}), "utf-8")
+        self.settings = self._settings()
+        scenery.change(self.settings)
+        (folder / "settings.yaml").write_text(json.dumps(self.settings), "utf-8")
 
     # -- lives
 
@@ -65,7 +86,7 @@ class House:
     @property
     def killed(self) -> list[Life]:
         """Those that have died where they were to."""
-        return [life for life in self.lives if life.ended == -signal.SIGKILL]
+        return [life for life in (*self.lives, *self.errands) if life.ended == -signal.SIGKILL]
 
     async def begin(self) -> None:
         """A life that is ready. The one before must have ended."""
@@ -79,9 +100,12 @@ class House:
         with suppress(sqlite3.OperationalError):
             self._left = self.record.leases()
         fault = self._faults[life.number] if life.number < len(self._faults) else ""
-        settings, clock = self._folder / "settings.yaml", self._folder / "clock"
-        self._nursery.start(life, settings, clock, fault=fault)
+        self._start(life, fault, ("run",))
         self.lives.append(life)
+
+    def _start(self, life: Life, fault: str, words: Sequence[str]) -> None:
+        settings, clock = self._folder / "settings.yaml", self._folder / "clock"
+        self._nursery.start(life, settings, clock, words, fault=fault, hurried=self._scenery.hurried)
 
     async def _ready(self) -> bool:
         """False: it has died before."""
@@ -91,7 +115,7 @@ class House:
                 return False
             if port := self.life.port:
                 self.sandbox.callback_url = f"http://127.0.0.1:{port}/callback/kf"
-                if await self.status("/readyz") == 200:
+                if await self.status("/healthz" if self.cut_off else "/readyz") == 200:
                     return True
             await asyncio.sleep(LOOK_EVERY)
         raise Stuck(f"the bot was not ready\n{self.life.said()}")
@@ -112,6 +136,33 @@ class House:
         while self.lives and self.life.ended is None:
             self.life.kill()
             await asyncio.sleep(LOOK_EVERY)
+
+    # -- beside them
+
+    async def errand(self, *words: str, idle: int = 0) -> None:
+        """Somebody runs `bot.py` with these words, and again if it was killed. `{number}` in a word is another one each
+        time; `idle`: how it ends where the one that was killed had left nothing to do."""
+        while True:
+            fault = "" if any(each.ended == -signal.SIGKILL for each in self.errands) else self._beside
+            errand = Life(self._folder, ERRANDS + len(self.errands))
+            self._start(errand, fault, [word.format(number=errand.number) for word in words])
+            self.errands.append(errand)
+            await self._until_ended(errand, words[0])
+            if errand.ended in (0, idle if len(self.killed) else 0):
+                return
+            if errand.ended != -signal.SIGKILL or not fault:
+                raise Stuck(f"bot.py {words[0]} has ended with {errand.ended}\n{errand.said()}")
+            await self._take_over(errand)
+
+    async def _until_ended(self, errand: Life, verb: str) -> None:
+        await self.until(lambda: errand.ended is not None, f"bot.py {verb}")
+
+    async def _take_over(self, dead: Life) -> None:
+        """What it has left behind the bot takes up, each in its time."""
+        self._left = self.record.leases()
+        await self.until(lambda: not {"intentions", WAITING} & self.record.undone().keys(), "what was left")
+        if dead.passed["code.taken"] > dead.passed["code.settled"]:
+            self.move(LEFT_BEHIND)
 
     # -- waiting
 
@@ -226,18 +277,20 @@ class House:
         folder: Path,
         nursery: Nursery,
         faults: Sequence[str] = (),
-        settings: Mapping[str, Any] = NO_CHANGES,
+        scenery: Scenery = AS_USUAL,
+        beside: str = "",
     ) -> AsyncIterator[House]:
         """With a WeCom, a webhook's receiver, and the first life begun."""
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         clock = MovedClock(folder / "clock")
-        config = SandboxConfig(retry_after=1.0, token_less_per_minute=10_000)
+        config = SandboxConfig(retry_after=1.0, token_less_per_minute=10_000, **scenery.wecom)
         sandbox = Sandbox(config, now=clock.now)
         async with sandbox.serve(), receiving() as receiver, aiohttp.ClientSession() as http:
             sandbox.account_new(KF, "售前咨询", SERVICERS)
             sandbox.group_new("客服值班群", {**SERVICERS, "ChenJing": "陈静"}, CHAT)
             sandbox.groups.groups[CHAT].opened = True  # somebody has spoken to the bot there, so that it may push
-            house = cls(folder, nursery, sandbox, clock, receiver, faults, settings)
+            scenery.before(sandbox)
+            house = cls(folder, nursery, sandbox, clock, receiver, faults, beside, scenery)
             house._http = http
             try:
                 await house.begin()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import time
 
 from tests.soak import points
 from tests.soak.nursery import Nursery
 from tests.soak.runner import Stage, Told, section
-from tests.soak.sweep import Kill, Result, all_kills, carry_out, survey
+from tests.soak.sweep import AT_ONCE, Kill, Result, all_kills, carry_out, survey
 
 AT_LEAST = 200
-AT_ONCE = 1 + (os.cpu_count() or 1)  # most of a scene is waiting
 
 
 @section("kills")
@@ -45,7 +43,7 @@ def _told(results: list[Result], seconds: float) -> Told:
     """A kill that did not come about, because news folded otherwise this time, is none."""
     failed = [each for each in results if each.wrong]
     done = [each for each in results if each.died and not each.wrong]
-    swept = {fault.partition(":")[0] for each in done for fault in each.kill.faults}
+    swept = {fault.partition(":")[0] for each in done for fault in (*each.kill.faults, each.kill.beside) if fault}
     unswept = sorted(set(points.names()) - swept)
     ok = not failed and not unswept and len(done) >= AT_LEAST
     figures = {

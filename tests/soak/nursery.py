@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,10 +76,13 @@ class Nursery:
         self._cradle.stdin.close()
         self._cradle.wait(30)
 
-    def start(self, life: Life, settings: Path, clock: Path, *, fault: str = "") -> None:
-        """Begin a life. `fault`: the point at which it dies."""
+    def start(
+        self, life: Life, settings: Path, clock: Path, words: Sequence[str] = ("run",), *,
+        fault: str = "", hurried: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        """Begin a life: `bot.py` with these words. `fault`: the point at which it dies. `hurried`: see `Scenery`."""
         order = {
-            "settings": str(settings), "clock": str(clock), "fault": fault,
+            "settings": str(settings), "clock": str(clock), "words": [*words], "fault": fault, "hurried": [*hurried],
             **{kind: str(life.file(kind)) for kind in ("log", "pid", "ended", "passed")},
         }  # fmt: skip
         assert self._cradle.stdin is not None

@@ -7,11 +7,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-CODES = "messages by code"
+CODES, WAITING = "messages by code", "messages that wait for somebody to send them"
 # What is still to be done, and when it may be: 0 for what needs no time to pass.
 UNDONE = {
     "intentions": "SELECT 0 FROM endings WHERE state='pending'",
     CODES: "SELECT 0 FROM codes WHERE state IN ('pending', 'sending')",
+    WAITING: "SELECT 0 FROM codes WHERE state = 'pending'",
     "deliveries": """SELECT iif(state = 'pending', coalesce(next_at, 0), 0) FROM deliveries
         WHERE state IN ('pending', 'sending')""",
     "events not collected": """SELECT 0 FROM webhooks WHERE event_id <

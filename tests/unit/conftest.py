@@ -51,6 +51,7 @@ from tests.fakes import (
     FakeKf,
     FakeLifeline,
     FakeSleep,
+    nothing_more,
 )
 
 CHAT, AFTER = "wrSALES", "wrAFTER"
@@ -78,6 +79,7 @@ class Scene:
         self.attention = Attention(self.alerts, self.chats, clock, lambda account: self.book)
         closings = ClosingMessages(kf, self.ledger, clock, lambda handoff: "", sleep)
         self.handoffs = Handoffs(kf, self.ledger, clock, closings, sleep)
+        self.handoffs.untold.catch_up = nothing_more
         self.words = LastWords(True)
         self.subjects = Subjects(self.ledger, self.people, self.sync_store, self.words)
 

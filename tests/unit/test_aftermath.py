@@ -27,7 +27,6 @@ class Spy:
     def __init__(self) -> None:
         self.sent = self.ended = self.woken = 0
         self.wanted: list[str] = []
-        self.failed: list[tuple[str, Any]] = []
         self.error: Exception | None = None
         self.done = asyncio.Event()
 
@@ -40,9 +39,6 @@ class Spy:
     async def end_all(self) -> None:
         self.ended += 1
         self.done.set()
-
-    async def not_delivered(self, fail_msgid: str, fail_type: Any) -> None:
-        self.failed.append((fail_msgid, fail_type))
 
     def wake(self) -> None:
         self.woken += 1
@@ -150,9 +146,9 @@ async def test_reception_of_nobody_is_passed_over(aftermath: Aftermath, database
     assert await database.read(lambda db: db.execute("SELECT * FROM servicers").fetchall()) == []
 
 
-async def test_a_message_not_delivered_is_passed_on(aftermath: Aftermath, spy: Spy, greeter: Spy) -> None:
+async def test_a_message_not_delivered_is_logged(aftermath: Aftermath, caplog: pytest.LogCaptureFixture) -> None:
     await aftermath.follow(page(event("msg_send_fail", fail_msgid="closing-1-a", fail_type=10)))
-    assert spy.failed == greeter.failed == [("closing-1-a", 10)]
+    assert "not delivered | msgid=closing-1-a fail_type=10" in caplog.text
 
 
 @pytest.mark.parametrize("error", [StorageError("busy"), RuntimeError("a bug")])

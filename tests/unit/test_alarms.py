@@ -29,8 +29,13 @@ class Post:
         self.alarms = Alarms(
             scene.kf, self.upstream, self.silence, Skew(self._ask, scene.clock, scene.clock.now), scene.chats,
             scene.clock, scene.notices(lifeline), scene.say, lambda: self.paired, {KF: CHAT, KF2: AFTER}.__getitem__,
-            lambda account: "售前*咨询", self._read_any,
+            lambda account: "售前*咨询", self._read_any, self._prove,
         )  # fmt: skip
+        self.broken: StorageError | None = None
+
+    async def _prove(self) -> None:
+        if self.broken is not None:
+            raise self.broken
 
     async def _ask(self) -> float:
         return self.scene.clock.now() - self.off
@@ -255,3 +260,44 @@ async def test_a_console_that_sends_people_to_humans_is_told_once_a_day_and_acco
 async def test_whom_an_assistant_handed_over_did_not_land(scene: Scene, post: Post) -> None:
     await post.alarms.landed([await landed(scene, asked=30.0)])
     assert post.said == []
+
+
+# -- the database
+
+
+FULL = StorageError("kfbot.db: database or disk is full", "full", path="kfbot.db")
+
+
+async def test_a_database_that_breaks_is_told_once_and_its_end_once(scene: Scene, post: Post) -> None:
+    """Where nothing can be put on record, not even that."""
+    post.broken = FULL
+    for _ in range(5):
+        await post.alarms.look()
+        scene.clock.move(60)
+    assert [chat for chat, _, _ in scene.channel.sent] == [CHAT]
+    assert "数据库不可用" in post.said[0] and "kfbot.db 所在的磁盘满了" in post.said[0]
+    post.broken = None
+    for _ in range(3):
+        await post.alarms.look()
+    assert len(post.said) == 2 and "数据库已恢复，中断约 5 分钟" in post.said[1]
+
+
+async def test_a_hiccup_of_the_database_is_not_told(post: Post) -> None:
+    for _ in range(3):
+        post.broken = FULL
+        await post.alarms.look()
+        post.broken = None
+        await post.alarms.look()
+    assert post.said == []
+
+
+async def test_a_broken_database_is_told_when_the_group_can_be_reached_again(scene: Scene, post: Post) -> None:
+    scene.channel.problem = "not connected"
+    post.broken = FULL
+    for _ in range(3):
+        await post.alarms.look()
+    assert post.said == []
+    scene.channel.problem = ""
+    for _ in range(3):
+        await post.alarms.look()
+    assert len(post.said) == 1

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from bot.checks import BATCH, PAUSE_AFTER_LIMIT, QUIET, QUIET_AT_ONCE, RETRY, UNSERVED, Checks
+from bot.checks import AT_ONCE, BATCH, LOOK_AGAIN, PAUSE_AFTER_REFUSAL, QUIET, QUIET_AT_ONCE, RETRY, UNSERVED, Checks
 from bot.closing import ClosingMessages
 from bot.errors import CredentialRejected, RateLimited, StorageError, TokenExpired, WeComBusy, WeComError
 from bot.handoffs import Handoffs
@@ -16,7 +16,21 @@ from bot.model import SessionKey
 from bot.sessions import FOLLOWED, Session, customer_wrote
 from bot.states import SESSION_LIFETIME
 from storage.ledger import Ledger
-from tests.fakes import ANN, BOB, ENDED, HUMAN, KF, LI, FakeClock, FakeKf, FakeSleep, raising, refusal, unavailable
+from tests.fakes import (
+    ANN,
+    BOB,
+    ENDED,
+    HUMAN,
+    KF,
+    LI,
+    FakeClock,
+    FakeKf,
+    FakeSleep,
+    nothing_more,
+    raising,
+    refusal,
+    unavailable,
+)
 
 KEY, BOBS = SessionKey(KF, ANN), SessionKey(KF, BOB)
 
@@ -34,6 +48,7 @@ def checks(fake_kf: FakeKf, ledger: Ledger, fake_clock: FakeClock, fake_sleep: F
     handoffs = Handoffs(
         fake_kf, ledger, fake_clock, ClosingMessages(fake_kf, ledger, fake_clock, lambda handoff: ""), fake_sleep
     )
+    handoffs.untold.catch_up = nothing_more
     return Checks(ledger, fake_clock, handoffs.read_state, turn, fake_sleep)
 
 
@@ -115,13 +130,27 @@ async def test_trouble_that_is_not_the_sessions_own_keeps_its_mark(
     assert await ledger.open_handoff(KEY) is not None
 
 
-@pytest.mark.parametrize("error", [RateLimited(45009, "freq", "/"), CredentialRejected(48002, "forbidden", "/")])
 async def test_a_refusal_of_everything_pauses_everything(
-    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock, error: WeComError
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
 ) -> None:
     await mark(ledger, KEY, fake_clock.now())
-    fake_kf.before("state", raising(error))
-    assert await checks.work_off() == PAUSE_AFTER_LIMIT
+    fake_kf.before("state", raising(CredentialRejected(48002, "forbidden", "/")))
+    assert await checks.work_off() == PAUSE_AFTER_REFUSAL
+
+
+async def test_a_hit_limit_costs_a_pause_and_then_the_others_are_read_on(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock, fake_sleep: FakeSleep, turns: list[float]
+) -> None:
+    for number in range(BATCH):
+        fake_kf.customer_new("", f"wm{number:03}")
+        await mark(ledger, SessionKey(KF, f"wm{number:03}"), fake_clock.now())
+    began = fake_clock.now()
+    fake_kf.before("state", raising(RateLimited(45009, "freq", "/")))
+    await checks.work_off()
+    before = [at for at in turns if at < began + LOOK_AGAIN]
+    assert fake_sleep.slept[0] == LOOK_AGAIN and len(before) <= AT_ONCE
+    assert len(turns) == BATCH
+    assert await ledger.due_checks(fake_clock.now(), BATCH) == []
 
 
 async def test_a_customer_wecom_does_not_know_is_not_asked_for_again(

@@ -60,7 +60,7 @@ async def test_wrong_codes_are_limited(room: Room, caplog: pytest.LogCaptureFixt
     assert await room.desk.pair(message(), second) is Pairing.DONE
 
 
-@pytest.mark.parametrize("code", ["", "é", "配对码", "0" * 4000])
+@pytest.mark.parametrize("code", ["", "é", "配对码", "0" * 4000, "half a pair \ud83d"])
 async def test_junk_is_a_wrong_code(room: Room, code: str) -> None:
     room.desk.offer_code()
     assert await room.desk.pair(message(), code) is Pairing.WRONG

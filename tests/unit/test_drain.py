@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 
 import pytest
 
@@ -78,3 +79,18 @@ async def test_what_does_not_let_go_is_left_behind(
     let_go.set()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("before", "heard"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)])
+async def test_a_closed_terminal_ends_it_unless_it_runs_under_nohup(
+    monkeypatch: pytest.MonkeyPatch, before: signal.Handlers, heard: bool
+) -> None:
+    listened = list[int]()
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_signal_handler", lambda number, _: listened.append(number))
+    was = signal.signal(signal.SIGHUP, before)
+    try:
+        module.when_asked(lambda: None)
+    finally:
+        signal.signal(signal.SIGHUP, was)
+    assert (signal.SIGHUP in listened) is heard
+    assert {signal.SIGINT, signal.SIGTERM} <= set(listened)

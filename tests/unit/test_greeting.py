@@ -19,7 +19,7 @@ from bot.model import (
     SessionKey,
     Via,
 )
-from bot.sessions import Session, finish, offer_greeting, open_handoff, servicer_wrote
+from bot.sessions import Session, Undelivered, finish, offer_greeting, open_handoff, servicer_wrote
 from storage.ledger import Ledger
 from tests.fakes import (
     ANN,
@@ -254,12 +254,18 @@ async def test_trouble_of_our_own_is_logged_and_stays_there(
     assert "greeting" in caplog.text
 
 
+async def undelivered(ledger: Ledger, msgid: str) -> None:
+    """As the page does that tells it."""
+    told = Undelivered(msgid, "msg_send_fail 10", 0.0)
+    await ledger.change(SessionKey(KF, ANN), lambda session: session.undelivered.append(told), 0.0)
+
+
 async def test_one_that_wecom_could_not_deliver_has_failed_after_all(
     greetings: Greetings, ledger: Ledger, fake_kf: FakeKf
 ) -> None:
     handoff = await begun(ledger, fake_kf)
     await greetings.send(handoff.id, HUMAN)
-    await greetings.not_delivered(fake_kf.sent[0][2], 10)
+    await undelivered(ledger, fake_kf.sent[0][2])
     assert await ledger.code_state(handoff.id, HUMAN) == "failed"
     assert await outcomes(ledger, handoff) == ["sent", "failed"]
 
@@ -270,5 +276,5 @@ async def test_other_messages_that_fail_are_not_this_one(
 ) -> None:
     handoff = await begun(ledger, fake_kf)
     await greetings.send(handoff.id, HUMAN)
-    await greetings.not_delivered(msgid, 10)
+    await undelivered(ledger, msgid)
     assert await ledger.code_state(handoff.id, HUMAN) == "sent"

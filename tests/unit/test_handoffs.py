@@ -15,9 +15,19 @@ from bot.closing import ClosingMessages
 from bot.ending import EndResult, Move, Outcome, StateRead
 from bot.errors import WeComError
 from bot.handoffs import GIVE_UP_AFTER, LEASE, Handoffs
-from bot.model import EventType, Handoff, HandoffStatus, Operator, OperatorType, SessionKey, StateReading, Via
+from bot.model import (
+    EventType,
+    Handoff,
+    HandoffStatus,
+    Operator,
+    OperatorType,
+    SessionKey,
+    StateReading,
+    Via,
+)
 from bot.ports import PendingEnding
 from bot.sessions import Session, follow
+from bot.untold import AGAIN, ENOUGH
 from storage.database import Database
 from storage.ledger import Ledger
 from tests.fakes import (
@@ -46,14 +56,16 @@ TEXTS = {OperatorType.USER: "您已结束对话", OperatorType.AGENT: "客服已
 
 @dataclass
 class Bot:
-    """One process: its domain service on its own connection to the database."""
+    """One process: its domain service on its own connection to the database. `heard`: how many items of the stream are
+    followed, by whichever process. `deaf`: the stream cannot be read."""
 
     handoffs: Handoffs
     ledger: Ledger
     kf: FakeKf
     clock: FakeClock
+    heard: list[int]
     told: list[tuple[PendingEnding, EndResult]] = field(default_factory=list)
-    _seen: int = 0
+    deaf: bool = False
 
     async def end(self, operator: Operator = AGENT, via: Via = Via.COMMAND, reason: str = "", **more: Any) -> EndResult:
         return await self.handoffs.end(KEY, operator, via, reason, **more)
@@ -73,11 +85,17 @@ class Bot:
         stream, now = self.kf._streams[KF], self.clock.now()
 
         def decide(session: Session) -> None:
-            for item in stream[self._seen :]:
+            for item in stream[self.heard[0] :]:
                 follow(session, item, now, keep_text=True)
 
         await self.ledger.change(KEY, decide, now)
-        self._seen = len(stream)
+        self.heard[0] = len(stream)
+
+    async def catch_up(self, open_kfid: str) -> bool:
+        assert open_kfid == KF
+        if not self.deaf:
+            await self.hear()
+        return not self.deaf
 
     async def handoff(self) -> Handoff:
         return (await self.ledger.history(KEY, limit=1))[0]
@@ -108,6 +126,7 @@ async def start(
 ) -> AsyncIterator[StartBot]:
     """Starts a bot, or another process of it on the same file."""
     opened: list[Database] = []
+    heard = [0]
 
     async def start(limit: float = 5.0) -> Bot:
         database = Database(tmp_path / "kfbot.db")
@@ -118,7 +137,9 @@ async def start(
             fake_kf, ledger, fake_clock, lambda handoff: TEXTS[handoff.ended_by or OperatorType.SYSTEM], fake_sleep
         )
         handoffs = Handoffs(fake_kf, ledger, fake_clock, closings, fake_sleep, limit)
-        return Bot(handoffs, ledger, fake_kf, fake_clock)
+        bot = Bot(handoffs, ledger, fake_kf, fake_clock, heard)
+        handoffs.untold.catch_up = bot.catch_up
+        return bot
 
     yield start
     for database in opened:
@@ -248,6 +269,15 @@ async def test_an_ended_session_counts_as_done_and_says_who_ended_it(bot: Bot, a
 
 async def test_an_end_in_the_client_that_was_not_heard_of_yet_is_done_too(bot: Bot) -> None:
     bot.kf.servicer_ends(KF, ANN)
+    result = await bot.end()
+    assert result.outcome is Outcome.ALREADY
+    assert result.handoff is not None
+    assert (result.handoff.via, result.handoff.operator_id) == (Via.CLIENT, LI)
+    assert not bot.kf.called("trans")
+
+
+async def test_an_end_by_another_program_is_done_too(bot: Bot) -> None:
+    bot.kf.session_state(KF, ANN, ENDED)
     result = await bot.end()
     assert result.outcome is Outcome.ALREADY
     assert result.handoff is not None
@@ -423,6 +453,15 @@ async def test_a_read_back_that_fails_does_not_make_an_ok_unknown(bot: Bot) -> N
     bot.kf.before("state", lambda: None, raising(unavailable()))
     result = await bot.end()
     assert (result.outcome, result.after) == (Outcome.ENDED, None)
+    assert "confirmed" not in await bot.completed()  # WeCom gives a code for an end alone
+
+
+async def test_but_without_a_code_the_record_says_that_nothing_has_confirmed_it(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bot.kf, "_code", lambda session, life: "")
+    bot.kf.before("state", lambda: None, raising(unavailable()))
+    assert (await bot.end()).outcome is Outcome.ENDED
     assert (await bot.completed())["confirmed"] is False
 
 
@@ -664,8 +703,29 @@ async def test_a_crash_at_the_read_back_settles_as_ours(bot: Bot, start: StartBo
     bot.kf.after("state", lambda: None)
     await crash(bot, "state", "after", dies_at_second)
     heir = await start()
-    assert [result.outcome for result in await heir.settle()] == [Outcome.ENDED]
+    assert ((await heir.handoff()).operator_id, await heir.settle()) == (AGENT.id, [])
     assert len(heir.kf.called("trans")) == 1
+
+
+async def test_a_crash_after_wecoms_answer_keeps_the_goodbye(bot: Bot) -> None:
+    """Its code is in that answer and nowhere else: it is on record before anything more is asked of WeCom."""
+    known: list[str] = []
+
+    async def look() -> None:
+        known.append(await bot.ledger.code_state(1, ENDED))
+
+    bot.kf.before("state", lambda: None, look)
+    await bot.end()
+    assert known and known[0]
+
+
+async def test_nor_is_it_lost_where_wecom_is_slow_to_confirm_the_end(start: StartBot) -> None:
+    bot = await start(limit=1.0)
+    await served(bot)
+    bot.kf.after("state", lambda: None)
+    async with hanging(bot, "state", "after"):
+        result = await bot.end()
+    assert (result.outcome, result.after, bot.goodbyes) == (Outcome.ENDED, None, ["客服已结束对话"])
 
 
 async def test_a_crash_before_the_goodbye_leaves_it_to_the_next_start(bot: Bot, start: StartBot) -> None:
@@ -801,6 +861,193 @@ async def test_a_reading_that_fails_says_so(bot: Bot) -> None:
     bot.kf.down = unavailable()
     with pytest.raises(WeComError):
         await bot.handoffs.read_state(KEY)
+
+
+# -- an end that the state shows before its event has been read
+
+
+async def test_a_servicers_end_that_the_state_shows_first_is_the_servicers_and_gets_its_goodbye(bot: Bot) -> None:
+    bot.kf.servicer_ends(KF, ANN)
+    await bot.handoffs.read_state(KEY)
+    handoff = await bot.handoff()
+    assert (handoff.via, handoff.operator_id, handoff.ended_by) == (Via.CLIENT, LI, OperatorType.AGENT)
+    await bot.handoffs._closings.send_all()
+    assert bot.goodbyes == ["客服已结束对话"]
+
+
+async def test_so_it_is_where_many_are_read(bot: Bot) -> None:
+    bot.kf.servicer_ends(KF, ANN)
+    assert await bot.handoffs.read_states([KEY]) == {}
+    assert (await bot.handoff()).via == Via.CLIENT
+
+
+async def test_an_event_may_come_into_the_stream_a_moment_after_the_state(bot: Bot) -> None:
+    codes: list[str] = []
+    bot.kf.session_state(KF, ANN, ENDED)
+
+    async def late(seconds: float) -> None:
+        bot.kf.session_state(KF, ANN, HUMAN, LI)
+        codes.append(bot.kf.servicer_ends(KF, ANN))
+
+    bot.handoffs.untold._sleep = late
+    await bot.handoffs.read_state(KEY)
+    assert (len(codes), (await bot.handoff()).via) == (1, Via.CLIENT)
+
+
+async def test_what_the_stream_does_not_tell_was_done_elsewhere(bot: Bot) -> None:
+    bot.kf.session_state(KF, ANN, ENDED)
+    await bot.handoffs.read_state(KEY)
+    assert ((await bot.handoff()).via, bot.goodbyes) == (Via.ELSEWHERE, [])
+    assert (await bot.ledger.session(KEY)).state is ENDED
+
+
+async def test_while_the_stream_cannot_be_read_nothing_is_concluded(bot: Bot) -> None:
+    bot.kf.servicer_ends(KF, ANN)
+    bot.deaf = True
+    assert (await bot.handoffs.read_state(KEY)).state is ENDED
+    assert (await bot.handoff()).status is HandoffStatus.IN_PROGRESS
+    check_at = (await bot.ledger.session(KEY)).check_at
+    assert check_at is not None and check_at <= bot.clock.now() + AGAIN
+    bot.deaf = False
+    bot.clock.move(AGAIN)
+    await bot.handoffs.read_state(KEY)
+    assert ((await bot.handoff()).via, (await bot.handoff()).operator_id) == (Via.CLIENT, LI)
+
+
+async def test_nor_may_anybody_act_upon_such_a_session(bot: Bot) -> None:
+    """Neither an alert nor an automatic end is wanted for it."""
+    bot.kf.servicer_ends(KF, ANN)
+    bot.deaf = True
+    assert list(await bot.handoffs.read_states([KEY])) == [KEY]
+    assert (await bot.end()).outcome is Outcome.ALREADY
+    assert await bot.types() == [EventType.REQUESTED, EventType.ACCEPTED, EventType.PROGRESS]
+
+
+async def test_but_not_for_ever(bot: Bot) -> None:
+    """An end that is known must not stand as open as long as sync_msg fails."""
+    bot.kf.session_state(KF, ANN, ENDED)
+    bot.deaf = True
+    began = bot.clock.now()
+    while (await bot.handoff()).status.is_open:
+        await bot.handoffs.read_state(KEY)
+        bot.clock.move(AGAIN)
+    handoff = await bot.handoff()
+    assert (handoff.via, handoff.completed_at) == (Via.ELSEWHERE, began)
+    assert ENOUGH <= bot.clock.now() - began <= ENOUGH + 2 * AGAIN < 2 * 30
+
+
+async def test_after_a_crash_the_question_is_asked_anew(bot: Bot, start: StartBot) -> None:
+    bot.kf.servicer_ends(KF, ANN)
+    bot.deaf = True
+    await bot.handoffs.read_state(KEY)
+    heir = await start()
+    heir.clock.move(AGAIN)
+    assert await heir.ledger.due_checks(heir.clock.now(), 10) == [KEY]
+    await heir.handoffs.read_state(KEY)
+    assert (await heir.handoff()).via == Via.CLIENT
+
+
+async def test_it_is_asked_anew_also_where_the_crash_came_while_it_was_asked(bot: Bot, start: StartBot) -> None:
+    bot.kf.servicer_ends(KF, ANN)
+    reached = asyncio.Event()
+
+    async def hangs(open_kfid: str) -> bool:
+        reached.set()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    bot.handoffs.untold.catch_up = hangs
+    task = asyncio.create_task(bot.handoffs.read_state(KEY))
+    await reached.wait()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    heir = await start()
+    heir.clock.move(AGAIN)
+    assert await heir.ledger.due_checks(heir.clock.now(), 10) == [KEY]
+
+
+async def test_a_session_found_with_a_human_again_is_the_customers_next(bot: Bot) -> None:
+    """Ended without an event, begun again without one, while the stream could not be read."""
+    bot.kf.session_state(KF, ANN, ENDED)
+    bot.deaf = True
+    await bot.handoffs.read_state(KEY)
+    at = bot.clock.now()
+    bot.kf.session_state(KF, ANN, HUMAN, LI)
+    bot.clock.move(ENOUGH)
+    await bot.handoffs.read_state(KEY)
+    first, second = reversed(await bot.ledger.history(KEY))
+    assert (first.via, first.completed_at, second.servicer_userid) == (Via.ELSEWHERE, at, LI)
+
+
+async def test_its_end_is_the_servicers_where_the_stream_tells_so_meanwhile(bot: Bot) -> None:
+    bot.kf.servicer_ends(KF, ANN)
+    bot.deaf = True
+    await bot.handoffs.read_state(KEY)
+    bot.kf.session_state(KF, ANN, HUMAN, WU)
+    bot.clock.move(AGAIN)
+    await bot.handoffs.read_state(KEY)
+    bot.deaf = False
+    bot.clock.move(AGAIN)
+    await bot.handoffs.read_state(KEY)
+    await bot.handoffs.read_state(KEY)
+    first, second = reversed(await bot.ledger.history(KEY))
+    assert (first.via, first.operator_id, second.servicer_userid) == (Via.CLIENT, LI, WU)
+
+
+async def test_who_means_the_stretch_in_question_does_not_end_the_next(bot: Bot) -> None:
+    bot.kf.session_state(KF, ANN, ENDED)
+    bot.deaf = True
+    await bot.handoffs.read_state(KEY)
+    bot.clock.move(AGAIN)
+    bot.kf.session_state(KF, ANN, HUMAN, LI)
+    result = await bot.end(COLLEAGUE, handoff_id=1)
+    assert (result.outcome, result.handoff.id if result.handoff else 0) == (Outcome.ALREADY, 1)
+    assert (bot.state, bot.kf.called("trans")) == (StateReading(HUMAN, LI), [])
+
+
+async def test_who_wrote_while_it_was_asked_is_looked_after(bot: Bot) -> None:
+    """The customer's message belongs to the next session, whoever has it."""
+    bot.kf.session_state(KF, ANN, ENDED)
+
+    async def writes(open_kfid: str) -> bool:
+        bot.clock.move(1)
+        bot.kf.customer_writes(KF, ANN, "还有")
+        await bot.hear()
+        return True
+
+    bot.handoffs.untold.catch_up = writes
+    await bot.handoffs.read_state(KEY)
+    assert await bot.ledger.due_checks(bot.clock.now(), 10) == [KEY]
+
+
+async def test_an_end_by_the_servicer_between_the_reading_and_the_move_is_the_servicers(bot: Bot) -> None:
+    bot.kf.before("trans", lambda: bot.kf.servicer_ends(KF, ANN))
+    result = await bot.end()
+    handoff = await bot.handoff()
+    assert (result.outcome, handoff.via, handoff.operator_id) == (Outcome.ALREADY, Via.CLIENT, LI)
+    await bot.handoffs._closings.send_all()
+    assert bot.goodbyes == ["客服已结束对话"]
+
+
+async def test_and_so_it_is_where_the_stream_can_be_read_only_later(bot: Bot) -> None:
+    bot.kf.before("trans", lambda: bot.kf.servicer_ends(KF, ANN))
+    bot.deaf = True
+    result = await bot.end()
+    assert (result.outcome, (await bot.handoff()).status) == (Outcome.ALREADY, HandoffStatus.IN_PROGRESS)
+    assert await bot.settle() == []
+    bot.deaf = False
+    await bot.handoffs.read_state(KEY)
+    assert ((await bot.handoff()).via, (await bot.handoff()).operator_id) == (Via.CLIENT, LI)
+
+
+async def test_a_client_end_that_was_not_heard_of_during_our_time_out_is_the_servicers(bot: Bot) -> None:
+    bot.kf.before("trans", raising(unavailable()))
+    bot.kf.before("state", lambda: None, raising(unavailable()))
+    await bot.end()
+    bot.kf.servicer_ends(KF, ANN)
+    assert [result.outcome for result in await bot.settle()] == [Outcome.ALREADY]
+    assert ((await bot.handoff()).via, (await bot.handoff()).operator_id) == (Via.CLIENT, LI)
 
 
 # -- the log

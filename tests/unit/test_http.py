@@ -314,6 +314,27 @@ async def test_no_connection_is_made_to_the_own_network() -> None:
     assert asked == []
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.1", "2130706433", "0177.0.0.1", "0x7f.1", "0x7f000001", "0", "0.0.0.0", "①②⑦.0.0.1", "127。0。0。1",
+        "[::]", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "localhost.", "169.254.169.254",
+        "[fe80::1%25lo]",
+    ],
+)  # fmt: skip
+async def test_nor_however_an_address_is_written(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    connected: list[Any] = []
+
+    async def connect(sock: socket.socket, to: Any) -> None:
+        connected.append(to)
+        raise ConnectionRefusedError
+
+    async with Http(public_only=True) as http:
+        monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", connect)
+        await failure(http.post(f"http://{host}:9/hook", b"x", {}, 5.0, "crm"))
+    assert connected == []
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 async def test_nor_where_a_name_leads_there(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     connected: list[Any] = []

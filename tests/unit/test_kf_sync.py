@@ -15,17 +15,19 @@ from bot.kf_sync import (
     COLLECT,
     FRESH,
     IN_FLIGHT,
+    LOOK_AGAIN,
     MANY,
     PAUSE_AFTER_LIMIT,
     RETRY,
     RETRY_MOST,
+    STUCK,
     TOKEN_LESS_AFTER,
     TOKEN_LIFE,
     KfSync,
     _as_received,
     _Line,
 )
-from bot.model import EVERYTHING, HandoffStatus, KfItem, SessionKey, SyncPage
+from bot.model import EVERYTHING, HandoffStatus, KfItem, SessionKey, SyncPage, Via
 from bot.ports import AccountState, Committed
 from bot.wecom.protocol import parse_page
 from storage.ledger import Ledger
@@ -390,6 +392,17 @@ async def test_an_account_read_to_its_end_a_moment_ago_is_up_to_date(line: Line)
     assert len(line.asked) == 1
 
 
+async def test_who_has_learned_of_something_since_then_has_it_read_anew(line: Line) -> None:
+    await warm(line)
+    line.sync.wake(KF)
+    await line.idle()
+    line.kf.customer_writes(KF, ANN, "在吗")
+    assert await line.sync.catch_up(KF, PATIENCE, sure=True)
+    assert line.texts == []
+    assert await line.sync.catch_up(KF, PATIENCE, sure=True, anew=True)
+    assert line.texts == ["在吗"]
+
+
 async def test_news_announced_since_then_are_waited_for(line: Line) -> None:
     await warm(line)
     line.sync.wake(KF)
@@ -606,12 +619,38 @@ async def test_an_accounts_trouble_can_be_read(line: Line) -> None:
     assert "95012" in ((await line.account()).error or "")
 
 
+async def test_an_account_that_cannot_be_read_for_long_is_called_stuck_until_it_can(line: Line) -> None:
+    await warm(line)
+    found = list[list[tuple[str, float]]]()
+
+    def failing() -> None:
+        found.append(line.sync.stuck())
+        line.clock.move(STUCK / 2)
+        raise unavailable()
+
+    line.kf.before("sync", *[failing] * 4)
+    line.sync.wake(KF)
+    await line.idle()
+    assert found[0] == []
+    ((account, seconds),) = found[-1]
+    assert account == KF and seconds >= STUCK
+    assert line.sync.stuck() == []
+
+
 async def test_a_hit_limit_costs_its_minute(line: Line) -> None:
     await warm(line)
     line.kf.before("sync", raising(LIMITED))
     line.sync.wake(KF)
     await line.idle()
     assert line.sleep.slept == [PAUSE_AFTER_LIMIT]
+
+
+async def test_with_a_token_it_is_soon_looked_whether_the_limit_still_holds(line: Line) -> None:
+    await warm(line)
+    line.kf.before("sync", raising(LIMITED))
+    line.sync.wake(KF, line.kf.sync_token(KF))
+    await line.idle()
+    assert line.sleep.slept == [LOOK_AGAIN]
 
 
 async def test_a_fresh_token_ends_the_pause(line: Line) -> None:
@@ -720,7 +759,7 @@ async def test_a_crash_in_the_middle_of_history_does_not_turn_the_rest_into_news
 
 
 @pytest.mark.parametrize("lost", ["by us", "by WeCom"])
-async def test_a_lost_cursor_is_a_first_start_again(line: Line, lost: str) -> None:
+async def test_a_lost_cursor_has_all_be_read_and_every_state_looked_at(line: Line, lost: str) -> None:
     await warm(line)
     line.kf.customer_writes(KF, ANN, "在吗")
     line.kf.session_state(KF, ANN, HUMAN, LI)
@@ -734,6 +773,30 @@ async def test_a_lost_cursor_is_a_first_start_again(line: Line, lost: str) -> No
     assert line.asked[-1][0] == ""
     assert await line.ledger.history() == []
     assert await line.ledger.due_checks(line.clock.now(), 10) == [KEY]
+
+
+async def test_what_happened_while_the_cursor_was_lost_is_news(line: Line) -> None:
+    await warm(line)
+    line.clock.move(60)
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.kf.servicer_takes(KF, ANN, LI)
+    line.kf.servicer_ends(KF, ANN)
+    line.clock.move(60)
+    line.kf.before("sync", raising(refusal(40058)))
+    line.sync.wake(KF)
+    await line.idle()
+    [handoff] = await line.ledger.history()
+    assert (handoff.status, handoff.via) == (HandoffStatus.COMPLETED, Via.CLIENT)
+
+
+async def test_a_token_that_wecom_calls_malformed_does_not_cost_the_cursor(line: Line) -> None:
+    await warm(line)
+    cursor = (await line.account()).cursor
+    line.kf.before("sync", raising(refusal(40058)))
+    line.sync.wake(KF, "x" * 200)
+    await line.idle()
+    assert line.asked[-2:] == [(cursor, "x" * 200), (cursor, "")]
+    assert not (await line.account()).cold
 
 
 async def test_a_refused_parameter_without_cursor_is_only_an_error(line: Line) -> None:

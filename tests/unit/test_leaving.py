@@ -8,9 +8,9 @@ import pytest
 
 from bot.closing import ClosingMessages
 from bot.ending import EndResult, Outcome
-from bot.errors import StorageError
+from bot.errors import RateLimited, StorageError, TokenExpired, WeComBusy, WeComError
 from bot.handoffs import Handoffs
-from bot.leaving import AT_ONCE, Leaving
+from bot.leaving import AT_ONCE, REST, Leaving
 from bot.model import EventType, Handoff, HandoffStatus, Operator, OperatorType, SessionKey, Via
 from bot.phrases import EndPhrases
 from bot.sessions import ASKED_HOLDS, SKEW, Session, follow
@@ -28,6 +28,7 @@ from tests.fakes import (
     FakeKf,
     FakeSleep,
     Hook,
+    nothing_more,
     raising,
     refusal,
     unavailable,
@@ -44,6 +45,7 @@ class Bot:
         self.kf, self.ledger, self.clock = kf, ledger, clock
         closings = ClosingMessages(kf, ledger, clock, lambda handoff: str(handoff.ended_by), sleep)
         self.handoffs = Handoffs(kf, ledger, clock, closings, sleep)
+        self.handoffs.untold.catch_up = nothing_more
         self.leaving = Leaving(self.handoffs, ledger, clock, self._catch_up, self._hear)
         self.told: list[EndResult] = []
         self.caught_up = 0
@@ -203,6 +205,55 @@ async def test_a_refused_move_is_told_once_for_each_handoff_and_not_repeated(bot
         assert await bot.asked_at() is None
     assert (bot.moves, [each.outcome for each in bot.told]) == (3, [Outcome.FAILED])
     assert (await bot.last()).status is HandoffStatus.IN_PROGRESS
+
+
+async def test_a_refusal_is_told_while_the_wish_still_stands(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that dies in between must not take it with it: people have to know."""
+    stood: list[float | None] = []
+
+    async def hear(result: EndResult) -> None:
+        stood.append(await bot.asked_at())
+
+    monkeypatch.setattr(bot.leaving, "_told", hear)
+    await bot.served()
+    await bot.says()
+    bot.kf.before("trans", raising(refusal(95016)))
+    await bot.leaving.end_all()
+    assert len(stood) == 1 and stood[0] is not None
+    assert await bot.asked_at() is None
+
+
+LIMITED = RateLimited(45009, "api freq out of limit", "/trans")
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [LIMITED, WeComBusy(-1, "busy", "/trans"), TokenExpired(42001, "expired", "/trans")],
+    ids=lambda trouble: str(trouble.errcode),
+)
+async def test_a_move_that_wecom_has_no_time_for_is_made_again_after_a_rest(bot: Bot, trouble: WeComError) -> None:
+    await bot.served()
+    await bot.says()
+    bot.kf.before("trans", *[raising(trouble)] * 2)
+    for moves, rest in ((1, REST), (2, 2 * REST)):
+        for _ in range(3):
+            await bot.leaving.end_all()
+        assert (bot.moves, bot.told) == (moves, [])
+        assert await bot.asked_at() is not None
+        bot.clock.move(rest)
+    await bot.leaving.end_all()
+    assert (await bot.last()).ended_by is OperatorType.USER
+    assert ([each.outcome for each in bot.told], await bot.asked_at()) == ([Outcome.ENDED], None)
+
+
+async def test_rests_are_forgotten_before_they_fill_the_memory(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.leaving.KEPT", 1)
+    for customer in (ANN, BOB):
+        await bot.served(customer)
+        await bot.says(customer=customer)
+        bot.kf.before("trans", raising(LIMITED))
+        await bot.leaving.end_all()
+    assert list(bot.leaving._rests) == [SessionKey(KF, BOB)]
 
 
 async def test_from_the_queue_wecom_may_refuse(bot: Bot) -> None:

@@ -19,6 +19,7 @@ import time_machine
 from bot import log
 
 SECRET = "hunter2hunter2"
+OBEYED = "\x1b\x9b\x7f\u2028\u2029\u202e\u2066\u200b\u200f\ufeff"  # by a terminal, or by who reads lines
 GREP = "会话状态|结束会话"
 
 
@@ -98,6 +99,24 @@ def test_the_old_log_is_continued(tmp_path: Path) -> None:
     assert [line.split()[-1] for line in lines(tmp_path)] == ["first", "second"]
 
 
+def test_what_the_log_says_is_for_nobody_else(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        written(tmp_path / "logs").stop()
+    finally:
+        os.umask(before)
+    (file,) = (tmp_path / "logs").iterdir()
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_files_that_everybody_can_read_are_told_of_whatever_the_level(tmp_path: Path) -> None:
+    listener = written(tmp_path, level="ERROR")
+    log.expose([Path("/etc/kfbot/settings.yaml")])
+    listener.stop()
+    (line,) = lines(tmp_path)
+    assert "CRITICAL" in line and "chmod 600 /etc/kfbot/settings.yaml" in line
+
+
 def test_a_folder_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
@@ -107,7 +126,7 @@ def test_a_folder_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("json_lines", [False, True])
 def test_one_event_a_line_whatever_it_says(tmp_path: Path, json_lines: bool) -> None:
     listener = written(tmp_path, json_lines=json_lines)
-    logging.getLogger("kfbot").info("a customer wrote: %s", "1\n2026-01-01 ERROR fake\r\x1b[31m\u2028x")
+    logging.getLogger("kfbot").info("a customer wrote: %s", f"1\n2026-01-01 ERROR fake\r{OBEYED}x")
     try:
         raise ValueError("line one\nline two")
     except ValueError:
@@ -115,7 +134,7 @@ def test_one_event_a_line_whatever_it_says(tmp_path: Path, json_lines: bool) -> 
     listener.stop()
     (file,) = tmp_path.iterdir()
     assert len(file.read_text("utf-8").split("\n")) == 3
-    assert "\x1b" not in file.read_text("utf-8")
+    assert not set(OBEYED) & set(file.read_text("utf-8"))
     assert "Traceback" in lines(tmp_path)[-1]
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bot.ending import EndResult, Outcome
+from bot.errors import RateLimited
 from bot.model import Handoff, OperatorType, Watched
-from bot.policies import AT_ONCE, MOST_REST, REST, Policies
+from bot.policies import AT_ONCE, MOST_REST, REST, SHORT_REST, Policies
 from bot.rules import HOUR, Policy
 from bot.sessions import Session
 from tests.fakes import raising, refusal, unavailable
@@ -136,6 +137,15 @@ async def test_silence_of_wecom_rests_too_but_is_no_refusal(scene: Scene, job: J
     scene.kf.before("state", lambda: None, raising(unavailable()))
     assert await refuse(scene, job, handoff, unavailable()) == pytest.approx(REST, abs=1)
     assert job.told == []
+
+
+async def test_a_first_refusal_that_passes_rests_shortly_and_is_not_told(scene: Scene, job: Job) -> None:
+    handoff, rests = await scene.silent(), []
+    for _ in range(3):
+        rests.append(await refuse(scene, job, handoff, RateLimited(45009, "api freq out of limit", "/trans")))
+        scene.clock.move(rests[-1])
+    assert rests == pytest.approx([SHORT_REST, 2 * SHORT_REST, 4 * SHORT_REST], abs=1)
+    assert len(job.told) == 1
 
 
 async def test_who_could_not_be_told_is_told_with_the_next_refusal(scene: Scene, job: Job) -> None:

@@ -79,6 +79,37 @@ def test_settings_are_read_once_so_that_nothing_opens_while_they_are_being_writt
         load(file)
 
 
+@pytest.mark.parametrize(
+    "roles", ["{agents: [~]}", "{agents: ['', ~]}", "{agents: [[]]}", "{agents: [{LiNa: 1}]}", "{admins: {}}"]
+)
+def test_what_is_no_name_is_nobodys(tmp_path: Path, roles: str) -> None:
+    (tmp_path / "settings.yaml").write_text(f"roles: {roles}\n")
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path / "settings.yaml")
+    assert {key.split(".")[0] for key, _ in refused.value.problems} == {"roles"}
+
+
+@pytest.mark.parametrize(("agents", "userid"), [("[1001]", "1001"), ("1001", "1001"), ("[1.5]", "1.5")])
+def test_a_number_is_somebodys_name_and_does_not_let_in_the_others(tmp_path: Path, agents: str, userid: str) -> None:
+    """YAML reads such a userid as a number; what it makes of other words names nobody, and lets nobody in either."""
+    (tmp_path / "settings.yaml").write_text(f"roles: {{agents: {agents}, admins: [true]}}\n")
+    core = Core(load(tmp_path / "settings.yaml"))
+    assert core.access.role(userid) is Role.AGENT
+    assert core.access.role("LiNa") is Role.VIEWER
+
+
+@pytest.mark.parametrize(
+    "group",
+    ["{chat_ids: ['']}", "{chat_ids: ['wrA', ' ']}", "{chat_ids: [' wrA']}", "{chat_ids: [~]}",
+     "{routes: {wkA: ''}}", "{routes: {wkA: ' '}}", "{routes: {wkA: ~}}"],
+)  # fmt: skip
+def test_a_group_without_an_id_is_not_paired(tmp_path: Path, group: str) -> None:
+    (tmp_path / "settings.yaml").write_text(f"group: {group}\n")
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path / "settings.yaml")
+    assert {key.split(".")[0] for key, _ in refused.value.problems} == {"group"}
+
+
 # -- who
 
 
@@ -87,11 +118,27 @@ def test_nobody_is_no_agent_and_no_admin() -> None:
         assert access.role("") is Role.VIEWER
 
 
-@pytest.mark.parametrize("userid", [ENCRYPTED, "lina", "LiNa ", " LiNa", "LiNa\n", "ＬｉＮａ", "LiNа"])
+@pytest.mark.parametrize("userid", [ENCRYPTED, "LiNa ", " LiNa", "LiNa\n", "ＬｉＮａ", "LiNа", "LıNa", "LiN"])
 def test_who_only_looks_like_an_agent_is_none(userid: str) -> None:
-    """Encrypted, in other letters, with a blank, full-width, with a Cyrillic а."""
+    """Encrypted, with a blank, full-width, with a Cyrillic а, without a dot, cut short."""
     access = Access(frozenset({"Boss"}), frozenset({"LiNa"}))
-    assert access.role(userid) is Role.VIEWER
+    assert access.role(userid) is Role.VIEWER and not access.names(userid)
+
+
+@pytest.mark.parametrize(
+    ("named", "came"), [("lina", "LiNa"), ("LiNa", "lina"), ("LINA", "LiNa"), ("Zhang.S@x", "zhang.s@X")]
+)
+def test_case_tells_no_two_members_apart(named: str, came: str) -> None:
+    """As WeCom has it: userids are unique in whatever case, and settings are written by hand."""
+    assert Access(frozenset(), frozenset({named})).role(came) is Role.AGENT
+    access = Access(frozenset({named}), frozenset({"Other"}))
+    assert access.role(came) is Role.ADMIN and access.names(came)
+
+
+def test_letters_that_only_fold_to_the_same_are_somebody_elses() -> None:
+    access = Access(frozenset({"Kim"}), frozenset({"张三"}))
+    assert access.role("\u212aim") is Role.VIEWER, "a Kelvin sign"
+    assert access.role("张三") is Role.AGENT, "as it is written"
 
 
 def test_an_encrypted_id_can_be_named_like_any_other() -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bot.errors import WeComUnavailable
 from bot.scheduler import Job, Scheduler
 
 
@@ -34,6 +35,16 @@ async def test_a_job_that_fails_says_so_and_runs_again(seen: Seen, caplog: pytes
     await scheduler.run(job)
     assert seen == [("work", "failed"), ("work", "ok")]
     assert "job failed | job=work" in caplog.text and "first time" in caplog.text
+
+
+async def test_a_wecom_that_is_down_is_no_incident_of_a_job(seen: Seen, caplog: pytest.LogCaptureFixture) -> None:
+    async def ask() -> None:
+        raise WeComUnavailable("kf/account/list", "no answer within 5 s")
+
+    scheduler = Scheduler([], seen.observe)
+    await scheduler.run(Job("accounts", 60.0, ask))
+    assert seen == [("accounts", "failed")]
+    assert [(each.levelname, each.exc_info) for each in caplog.records] == [("WARNING", None)]
 
 
 async def test_a_job_never_runs_beside_itself(seen: Seen) -> None:

@@ -6,21 +6,24 @@ import asyncio
 import gzip
 import json
 import logging
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot import server
+from bot import folded, server
 from bot.metrics import Metrics
 from bot.sandbox.crypto import MessageCrypto, signature
 from bot.server import CALLBACK, CallbackRoute, Hooks, Readiness, Turnstile
+from bot.web.limits import Limit
 from bot.wecom.crypto import MAX_BODY_BYTES, CallbackCrypto
 from bot.wecom.errcodes import meaning_of
 from bot.wording import Words
@@ -39,9 +42,11 @@ class Site:
     session: ClientSession
     metrics: Metrics
     turnstile: Turnstile
+    route: CallbackRoute
     woken: list[tuple[str, str]] = field(default_factory=list)
     changed: list[None] = field(default_factory=list)
     readiness: Callable[[], Awaitable[Readiness]] | None = None
+    broken: bool = False
 
     async def ask(self, method: str, path: str, **options: Any) -> Answer:
         async with self.session.request(method, f"http://127.0.0.1:{self.port}{path}", **options) as response:
@@ -102,6 +107,7 @@ async def a_site(crypto: CallbackCrypto | None) -> AsyncIterator[Site]:
         lambda account, token: made[0].woken.append((account, token)),
         lambda: made[0].changed.append(None),
         readiness,
+        lambda: made[0].broken,
     )
     turnstile = Turnstile(Words("en", "kfbot", meaning_of))
     route = CallbackRoute(crypto, hooks, FakeClock(NOW), metrics)
@@ -109,7 +115,7 @@ async def a_site(crypto: CallbackCrypto | None) -> AsyncIterator[Site]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with ClientSession(timeout=ClientTimeout(total=60)) as session:
-        made.append(Site(runner.addresses[0][1], session, metrics, turnstile))
+        made.append(Site(runner.addresses[0][1], session, metrics, turnstile, route))
         yield made[0]
     await runner.cleanup()
 
@@ -272,6 +278,146 @@ async def test_without_a_callback_in_the_settings_there_is_none() -> None:
         for method in ("GET", "POST"):
             status, body = await site.ask(method, CALLBACK)
             assert status == 404 and b"callback.token" in body
+
+
+# -- once more
+
+
+async def test_a_replayed_event_is_answered_and_wakes_nobody(site: Site) -> None:
+    query, body = envelope(kf_event())
+    for _ in range(50):
+        assert await site.ask("POST", CALLBACK, params=query, data=body) == (200, b"success")
+    assert site.woken == [("wk1", "ENCtoken")]
+    assert (site.count("kf"), site.count("replayed")) == (1, 49)
+
+
+async def test_what_wecom_seals_anew_is_no_replay(site: Site) -> None:
+    await site.push(kf_event())
+    await site.push(kf_event())
+    await site.push(kf_event(), nonce="another")
+    assert len(site.woken) == 3
+
+
+async def test_a_replay_cut_elsewhere_is_still_one(site: Site) -> None:
+    """The signature covers its parts one behind the other, so that a character may move from one to the next."""
+    query, body = envelope(kf_event(), nonce="~~")
+    while not re.search(r"\[CDATA\[[a-z]", body):  # sorted, it must stand behind the token
+        query, body = envelope(kf_event(), nonce="~~")
+    assert (await site.ask("POST", CALLBACK, params=query, data=body))[0] == 200
+    moved = {**query, "nonce": "~"}
+    assert (await site.ask("POST", CALLBACK, params=moved, data=body.replace("]]>", "~]]>")))[0] == 200
+    assert (len(site.woken), site.count("replayed")) == (1, 1)
+
+
+async def test_a_retry_after_503_is_no_replay(site: Site) -> None:
+    query, body = envelope(kf_event())
+    site.turnstile.close()
+    assert (await site.ask("POST", CALLBACK, params=query, data=body))[0] == 503
+    site.turnstile.closed = False
+    assert (await site.ask("POST", CALLBACK, params=query, data=body))[0] == 200
+    assert len(site.woken) == 1
+
+
+async def test_without_storage_wecom_is_asked_to_come_again_and_the_account_is_woken_all_the_same(site: Site) -> None:
+    """Nothing of it could be put on record: if this process ends now, only WeCom knows."""
+    query, body = envelope(kf_event())
+    site.broken = True
+    assert (await site.ask("POST", CALLBACK, params=query, data=body))[0] == 503
+    assert site.woken == [("wk1", "ENCtoken")]
+    site.broken = False
+    assert (await site.ask("POST", CALLBACK, params=query, data=body))[0] == 200
+    assert len(site.woken) == 2 and site.count("replayed") == 0
+
+
+async def test_a_retry_of_what_has_failed_is_no_replay(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    query, body = envelope(kf_event())
+
+    def failing(*_: Any) -> None:
+        raise RuntimeError("bug")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(server, "point", failing)
+        assert (await site.ask("POST", CALLBACK, params=query, data=body))[0] == 500
+    assert (await site.ask("POST", CALLBACK, params=query, data=body))[0] == 200
+    assert site.woken == [("wk1", "ENCtoken")]
+
+
+async def test_a_retry_of_what_was_cut_off_is_no_replay(site: Site) -> None:
+    query, body = envelope(kf_event())
+    head = f"POST {CALLBACK}?{urlencode(query)} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(head.encode() + body[:-10].encode())
+    await writer.drain()
+    writer.close()
+    assert (await site.ask("POST", CALLBACK, params=query, data=body))[0] == 200
+    assert site.woken == [("wk1", "ENCtoken")]
+
+
+async def test_changed_accounts_are_looked_at_once_however_often_they_are_replayed(site: Site) -> None:
+    xml = "<xml><MsgType>event</MsgType><Event>kf_account_auth_change</Event></xml>"
+    query, body = envelope(xml)
+    for _ in range(10):
+        assert (await site.ask("POST", CALLBACK, params=query, data=body))[0] == 200
+    assert len(site.changed) == 1
+
+
+# -- many
+
+
+async def test_good_callbacks_from_one_address_are_never_limited(site: Site) -> None:
+    bad, good = envelope(kf_event(), corp="wwOTHER"), 0
+    for number in range(300):
+        assert (await site.push(kf_event(f"wk{number}")))[0] == 200
+        good += (await site.ask("POST", CALLBACK, params=bad[0], data=bad[1]))[0] == 200
+    assert (len(site.woken), good) == (300, 0)
+
+
+async def test_bad_callbacks_are_soon_told_that_there_are_too_many(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.route, "_bad", Limit(1.0, 5, FakeClock(0.0).now))
+    query, body = envelope(kf_event(), corp="wwOTHER")
+    statuses = [(await site.ask("POST", CALLBACK, params=query, data=body))[0] for _ in range(50)]
+    assert statuses == [403] * 5 + [429] * 45
+    assert lines(caplog) == ["callback rejected | reason=receiveid from=127.0.0.1"] * folded.MOST
+    assert (await site.push(kf_event())) == (200, b"success")
+    assert site.count("rejected") == 50
+
+
+async def test_a_prober_does_not_keep_the_database_busy(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses = [(await site.ask("GET", "/readyz"))[0] for _ in range(int(server.PROBES[1]) * 2)]
+    assert statuses[0] == 200 and 429 in statuses
+    assert (await site.ask("GET", "/healthz"))[0] == 200
+
+
+# -- XML that would grow
+
+
+def bomb(inside: str) -> str:
+    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
+    return f'<!DOCTYPE xml [<!ENTITY e0 "ha">{entities}]><xml>{inside}</xml>'
+
+
+EXTERNAL = '<!DOCTYPE xml [<!ENTITY e9 SYSTEM "file:///etc/hostname">]><xml>{}</xml>'
+PARAMETER = '<!DOCTYPE xml [<!ENTITY % e SYSTEM "http://127.0.0.1:{port}/readyz"> %e;]><xml>{}</xml>'
+
+
+@pytest.mark.parametrize("declared", [bomb("{}"), EXTERNAL, PARAMETER, '<!DOCTYPE xml SYSTEM "x.dtd"><xml>{}</xml>'])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be"])
+async def test_no_entity_of_the_envelope_is_expanded(site: Site, declared: str, encoding: str) -> None:
+    query, _ = envelope(kf_event())
+    said = declared.replace("{port}", str(site.port)).replace("{}", "<Encrypt>&e9;</Encrypt>").encode(encoding)
+    status, answer = await site.ask("POST", CALLBACK, params=query, data=said)
+    assert status == 400 and answer in (b"doctype\n", b"xml\n")
+    assert site.woken == []
+
+
+@pytest.mark.parametrize("declared", [bomb("{}"), EXTERNAL, PARAMETER])
+async def test_no_entity_of_the_event_is_expanded(site: Site, declared: str) -> None:
+    event = "<MsgType>event</MsgType><Event>kf_msg_or_event</Event><OpenKfId>&e9;</OpenKfId>"
+    answer = await site.push(declared.replace("{port}", str(site.port)).replace("{}", event))
+    assert answer == (400, b"event\n")
+    assert site.woken == []
 
 
 # -- junk

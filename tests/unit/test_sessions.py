@@ -20,6 +20,7 @@ from bot.sessions import (
     SKEW,
     Ending,
     Session,
+    Undelivered,
     finish,
     finish_elsewhere,
     follow,
@@ -495,9 +496,17 @@ def test_a_session_that_we_hand_over_brings_one_too() -> None:
 
 def test_a_rating_is_noted_and_is_no_word_of_the_conversation() -> None:
     life = served().ended(T)
+    life.session.check_at = None
     before = snapshot_of(life.session)
     life.item(3, T + 60, text="满意", menu_id="rate:1:good")
-    assert life.ratings == [(1, "good")] and snapshot_of(life.session) == before
+    assert life.ratings == [(1, "good")]
+    life.session.check_at = None
+    assert snapshot_of(life.session) == before
+
+
+def test_a_rating_may_begin_a_session_that_the_console_gives_to_a_human() -> None:
+    life = served().ended(T).item(3, T + 60, text="满意", menu_id="rate:1:good")
+    assert life.session.check_at == T + 60
 
 
 def test_a_rating_leaves_an_open_handoff_alone() -> None:
@@ -666,6 +675,15 @@ def test_changes_this_version_does_not_know_change_nothing(event: dict[str, Any]
     life = served()
     follow(life.session, item, T, keep_text=True)
     assert life.open.status is HandoffStatus.IN_PROGRESS
+
+
+def test_a_message_that_could_not_be_delivered_is_part_of_the_page_that_tells_it() -> None:
+    """What was done about it after the page was on record died with the process: the page does not come again."""
+    event = {"fail_msgid": "greet3-1-a", "fail_type": 4}
+    told = KfItem("m", KF, ANN, int(T), 4, "event", event_type="msg_send_fail", event=event)
+    life = served()
+    follow(life.session, told, T + 1, keep_text=True)
+    assert life.session.undelivered == [Undelivered("greet3-1-a", "msg_send_fail 4", T + 1)]
 
 
 def test_other_events_and_unknown_origins_change_nothing() -> None:

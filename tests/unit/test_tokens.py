@@ -23,7 +23,7 @@ CLOCK = FakeClock()
 
 @pytest.fixture
 def tokens(fake_clock: FakeClock) -> Tokens:
-    return Tokens(SECRET, fake_clock)
+    return Tokens(SECRET, fake_clock, tenant_id=TENANT)
 
 
 def test_a_customers_token_names_one_customer_of_one_account(tokens: Tokens, fake_clock: FakeClock) -> None:
@@ -31,6 +31,15 @@ def test_a_customers_token_names_one_customer_of_one_account(tokens: Tokens, fak
     until = int(fake_clock.now() + CUSTOMER_TTL)
     assert tokens.customer(token) == CustomerClaims(TENANT, KF, ANN, until)
     assert len(token) < 400, "it stands in a link that customers see"
+
+
+@pytest.mark.parametrize("tenant_id", ["wwOTHER", "", TENANT.lower() + " "])
+def test_a_customers_token_of_another_tenant_is_none(tokens: Tokens, fake_clock: FakeClock, tenant_id: str) -> None:
+    with pytest.raises(Unauthenticated):
+        tokens.customer(tokens.customer_token(tenant_id, KF, ANN))
+    nobodys = Tokens(SECRET, fake_clock)
+    with pytest.raises(Unauthenticated):
+        nobodys.customer(nobodys.customer_token(tenant_id, KF, ANN))
 
 
 def test_an_agents_token_names_member_and_role(tokens: Tokens, fake_clock: FakeClock) -> None:
@@ -89,7 +98,7 @@ def test_no_character_of_it_may_be_changed(tokens: Tokens) -> None:
 
 @given(st.one_of(st.text(), st.from_regex(r"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9\.[A-Za-z0-9_-]*\.[A-Za-z0-9_=-]*")))
 def test_whatever_else_is_written_is_no_token(text: str) -> None:
-    tokens = Tokens(SECRET, CLOCK)
+    tokens = Tokens(SECRET, CLOCK, tenant_id=TENANT)
     for read in (tokens.agent, tokens.customer, lambda token: tokens.login(token, "")):
         with pytest.raises(Unauthenticated):
             read(text)

@@ -40,6 +40,8 @@ from tests.fakes import (
     WU,
     FakeClock,
     FakeKf,
+    FakeSleep,
+    nothing_more,
     raising,
     refusal,
     unavailable,
@@ -90,8 +92,10 @@ class Bot:
 
 
 @pytest.fixture
-def bot(fake_kf: FakeKf, ledger: Ledger, people: People, fake_clock: FakeClock) -> Bot:
-    handoffs = Handoffs(fake_kf, ledger, fake_clock, ClosingMessages(fake_kf, ledger, fake_clock, lambda handoff: ""))
+def bot(fake_kf: FakeKf, ledger: Ledger, people: People, fake_clock: FakeClock, fake_sleep: FakeSleep) -> Bot:
+    closings = ClosingMessages(fake_kf, ledger, fake_clock, lambda handoff: "")
+    handoffs = Handoffs(fake_kf, ledger, fake_clock, closings, fake_sleep)
+    handoffs.untold.catch_up = nothing_more
     return Bot(Transfers(fake_kf, ledger, people, handoffs, fake_clock), handoffs, ledger, people, fake_kf, fake_clock)
 
 
@@ -238,6 +242,19 @@ async def test_a_number_of_an_ended_stretch_never_moves_the_next(bot: Bot) -> No
     assert result.handoff is not None and result.handoff.id == 1
     assert bot.kf.called("trans") == []
     assert (await bot.give(handoff_id=2)).outcome is Outcome.DONE
+
+
+async def test_nor_does_it_while_nobody_can_tell_how_that_stretch_has_ended(bot: Bot) -> None:
+    async def deaf(open_kfid: str) -> bool:
+        return False
+
+    bot.handoffs.untold.catch_up = deaf
+    await bot.open()
+    bot.kf.session_state(KF, ANN, 4)
+    await bot.handoffs.read_state(KEY)
+    bot.kf.session_state(KF, ANN, HUMAN, LI)
+    assert (await bot.give(handoff_id=1)).outcome is Outcome.OVER
+    assert bot.kf.called("trans") == []
 
 
 @pytest.mark.parametrize("call", ["state", "servicers"])

@@ -178,6 +178,20 @@ async def test_an_end_that_no_event_told_is_found_instead_of_an_alert(scene: Sce
     assert (await scene.handoff(handoff.id)).via == Via.ELSEWHERE
 
 
+async def test_nothing_is_said_of_a_session_that_is_over_while_nobody_can_tell_how(scene: Scene, guard: Guard) -> None:
+    async def deaf(open_kfid: str) -> bool:
+        return False
+
+    handoff = await scene.waiting()
+    scene.kf.session_state(KF, ANN, ENDED)
+    scene.handoffs.untold.catch_up = deaf
+    await guard.tick()
+    assert (guard.cards, guard.texts, (await scene.handoff(handoff.id)).status.is_open) == ([], [], True)
+    await guard.tick(RETRY)
+    await guard.tick(RETRY)
+    assert (guard.cards, guard.texts, (await scene.handoff(handoff.id)).via) == ([], [], Via.ELSEWHERE)
+
+
 async def test_one_look_into_the_stream_serves_a_whole_account(scene: Scene, guard: Guard) -> None:
     await scene.crowd(3, KF)
     await scene.waiting(BOB, KF2)

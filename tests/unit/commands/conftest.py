@@ -56,7 +56,7 @@ from storage.database import Database
 from storage.ledger import Ledger
 from storage.people import People
 from storage.sync_store import SyncStore
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, FakeSleep, nothing_more
 
 KF, KF2 = "wkTEST00000000000000000000000001", "wkTEST00000000000000000000000002"
 ANN, ANNA = "wm7lKAAnnaaaaaaaaaaaaaaaaaaaOUPw", "wm7lKBAnnaaaaaaaaaaaaaaaaaaaXYZw"
@@ -249,7 +249,8 @@ async def a_room(
     ledger, people, chats = Ledger(database, "wwcorp"), People(database), Chats(database)
     await SyncStore(database, "wwcorp", "last").know_accounts([KfAccount(KF, "售前咨询"), KfAccount(KF2, "售后_服务")])
     closings = ClosingMessages(kf, ledger, clock, lambda handoff: "再见")
-    handoffs = Handoffs(kf, ledger, clock, closings)
+    handoffs = Handoffs(kf, ledger, clock, closings, FakeSleep(clock))
+    handoffs.untold.catch_up = nothing_more
     groups, problems = {*paired, *(routes or {}).values()}, list[str]()
     teams = Teams(routes or {}, tuple(paired), groups)
 

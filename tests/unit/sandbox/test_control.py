@@ -85,6 +85,7 @@ async def test_the_ledger_is_readable(served: Served) -> None:
         ("account/routing", {"open_kfid": KF, "routing": "fate"}, "routing is one of"),
         ("faults", {"target": "gettoken", "kind": "flood"}, "kind is one of"),
         ("faults", {"target": "kf/sned_msg", "kind": "delay"}, "no such target"),
+        ("faults", {"target": "gettoken", "kind": "delay", "chance": 5}, "chance"),
         ("group/message", {"chatid": ROOM, "userid": "Nobody", "text": "x"}, "Nobody is not in"),
         ("group/tap", {"chatid": ROOM, "userid": LI, "message_id": "m", "key": "k"}, "no such message"),
         ("clock", {}, "advance"),
@@ -110,6 +111,14 @@ async def test_faults_come_and_go(served: Served) -> None:
     async with served.http.delete(served.corp.base_url + API + "faults") as response:
         assert (await response.json()) == {"ok": True}
     assert (await served.get("/cgi-bin/gettoken"))["errcode"] == 41002
+
+
+async def test_faults_may_have_a_chance(served: Served) -> None:
+    chance = {"chance": 0.5, "seed": 7}
+    await act(served, "faults", target="gettoken", kind="errcode", errcode=45009, times=None, **chance)
+    for _ in range(40):
+        await served.get("/cgi-bin/gettoken")
+    assert 0 < served.corp.faults.counts["errcode 45009"] < 40
 
 
 async def test_clock_and_silent_state(served: Served) -> None:

@@ -17,7 +17,7 @@ from bot.errors import StorageError
 from bot.model import HandoffStatus, SessionKey, Via
 from bot.sessions import Session, open_handoff
 from storage import backup as module
-from storage.backup import SKIPPED, NoRoom, back_up
+from storage.backup import SKIPPED, UNFINISHED, NoRoom, back_up
 from storage.database import Database
 from storage.ledger import Ledger
 from tests.fakes import ANN, KF, LI, TENANT
@@ -149,6 +149,27 @@ async def test_a_damaged_copy_is_none(full: Database, tmp_path: Path, monkeypatc
         await back_up(full.path, tmp_path / "copy.db")
     assert told.value.kind == "damaged"
     assert not any("copy" in name for name in names(tmp_path))
+
+
+async def test_what_a_killed_backup_has_left_behind_goes_with_the_next(full: Database, tmp_path: Path) -> None:
+    for left in (f".old.db.0a1b2c3d{UNFINISHED}", f".old.db.0a1b2c3d{UNFINISHED}-journal", ".out.csv.0a1b2c3d.part"):
+        (tmp_path / left).write_bytes(b"half of it")
+    await back_up(full.path, tmp_path / "copy.db")
+    assert {each for each in names(tmp_path) if ".part" in each} == {".out.csv.0a1b2c3d.part"}  # which is another's
+
+
+async def test_a_backup_does_not_take_anothers_piece_away(full: Database, tmp_path: Path) -> None:
+    pieces: list[set[str]] = []
+
+    def another(done: int, total: int) -> None:
+        if not pieces:
+            pieces.append({each for each in names(tmp_path) if each.endswith(UNFINISHED)})
+            asyncio.run(back_up(full.path, tmp_path / "other.db"))
+            pieces.append({each for each in names(tmp_path) if each.endswith(UNFINISHED)})
+
+    await back_up(full.path, tmp_path / "copy.db", another)
+    assert len(pieces[0]) == 1 and pieces[0] == pieces[1]
+    assert rows(tmp_path / "copy.db") == rows(tmp_path / "other.db") == MANY
 
 
 async def test_it_is_on_disk_before_it_has_its_name(

@@ -69,6 +69,23 @@ async def test_what_is_no_database_is_damaged_too(tmp_path: Path) -> None:
         await Integrity(tmp_path / "kfbot.db").check()
 
 
+async def test_an_empty_file_is_begun_anew_and_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As a crash leaves it in the moment in which it is made; and as a mistaken `>` does."""
+    (tmp_path / "kfbot.db").write_bytes(b"")
+    assert await Integrity(tmp_path / "kfbot.db").check()
+    assert "is empty" in caplog.text and "backup" in caplog.text
+
+
+@pytest.mark.parametrize(("file", "wal"), [(b"", b"W" * 4152), (b"x", b""), (b"SQLite format 3\0", b"")])
+async def test_what_sqlite_would_write_over_is_damaged(tmp_path: Path, file: bytes, wal: bytes) -> None:
+    (tmp_path / "kfbot.db").write_bytes(file)
+    (tmp_path / "kfbot.db-wal").write_bytes(wal)
+    with pytest.raises(StorageError) as told:
+        await Integrity(tmp_path / "kfbot.db").check()
+    assert told.value.kind == "damaged"
+    assert ((tmp_path / "kfbot.db").read_bytes(), (tmp_path / "kfbot.db-wal").read_bytes()) == (file, wal)
+
+
 async def test_a_start_does_not_wait_for_ever_and_hears_of_it_later(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

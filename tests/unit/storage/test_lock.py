@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -32,6 +33,17 @@ def test_the_second_is_refused_and_told_of_the_first(tmp_path: Path) -> None:
             assert str(tmp_path / "kfbot.db") in words.storage(told.value)
 
 
+def test_the_folder_of_the_database_is_nobody_else_s(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with Lock(tmp_path / "data" / "kfbot.db"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "data" / "kfbot.db.lock").stat().st_mode & 0o777 == 0o600
+
+
 def test_after_the_first_comes_the_next(tmp_path: Path) -> None:
     for _ in range(2):
         with Lock(tmp_path / "kfbot.db"):
@@ -43,6 +55,30 @@ def test_a_file_has_one_lock_by_whatever_name(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "data")
     with Lock(tmp_path / "data" / "kfbot.db"), pytest.raises(StorageError):
         Lock(tmp_path / "link" / ".." / "data" / "kfbot.db").take()
+
+
+def test_a_file_with_a_hard_link_is_refused_for_its_log_has_but_one_name(tmp_path: Path) -> None:
+    path, other = tmp_path / "kfbot.db", tmp_path / "other.db"
+    path.write_bytes(b"")
+    with Lock(path):
+        other.hardlink_to(path)
+        with pytest.raises(StorageError) as told:
+            Lock(other).take()
+    assert told.value.kind == "linked"
+    for words in (ZH, EN):
+        assert str(other) in words.storage(told.value) and f"find . -samefile {other}" in words.storage(told.value)
+    other.unlink()
+    with Lock(path):
+        pass
+
+
+def test_a_full_disk_does_not_keep_the_lock_from_being_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with Lock(tmp_path / "kfbot.db"), pytest.raises(StorageError, match="another kfbot"):
+        Lock(tmp_path / "kfbot.db").take()
 
 
 def test_two_databases_have_two(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a question costs: it may grow with what is open, never with what is over, whoever asks."""
+"""What a question costs: it may grow with what is open, never with what is over, whoever asks; and whose answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from bot.model import EVERYTHING, NOTHING, Rule, Scope, SessionKey
+from bot.model import EVERYTHING, NOTHING, Handoff, Rule, Scope, SessionKey
 from storage.database import Database
 from storage.questions import Questions
 
@@ -104,6 +104,112 @@ async def test_each_question_has_its_index(database: Database, ask: Ask, index: 
     [sql] = asked
     plan = await database.read(lambda db: db.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall())
     assert any(index in row[3] for row in plan), plan
+
+
+# -- tenants
+
+TENANT, OTHER = "wwOURS", "wwOTHERS"  # the others had this file before, and have it again
+OURS = QUESTIONS | {
+    "history": (QUESTIONS["history"][0], "handoffs_tenant "),
+    "page": (QUESTIONS["page"][0], "handoffs_tenant "),
+    "page before": (QUESTIONS["page before"][0], "handoffs_tenant "),
+    "page of one": (QUESTIONS["page of one"][0], "handoffs_tenant_account"),
+    "page cancelled of one": (QUESTIONS["page cancelled of one"][0], "handoffs_tenant_account"),  # theirs: none is ours
+}
+
+
+def _fill_for_two(db: sqlite3.Connection) -> None:
+    """What is mine, of the account's oldest, is ours; all else the others'."""
+    _fill(db)
+    db.execute("UPDATE handoffs SET tenant_id = iif(open_kfid = ?, ?, ?)", (MINE, TENANT, OTHER))
+
+
+async def _answers(database: Database, ask: Ask, tenant_id: str = TENANT, scope: Scope = EVERYTHING) -> list[Handoff]:
+    found = await ask(Questions(database, scope, tenant_id))
+    return [each for each in found if isinstance(each, Handoff)] if isinstance(found, list) else []
+
+
+@pytest.mark.parametrize("seen", SCOPES)
+async def test_nobody_is_told_of_another_tenants_handoffs(database: Database, seen: str) -> None:
+    await database.write(_fill_for_two)
+    for name, (ask, _) in QUESTIONS.items():
+        for tenant_id in (TENANT, OTHER):
+            tenants = {each.tenant_id for each in await _answers(database, ask, tenant_id, SCOPES[seen])}
+            assert tenants <= {tenant_id}, name
+
+
+async def test_one_by_number_or_customer_is_none_for_another_tenant(database: Database) -> None:
+    await database.write(_fill_for_two)
+    last = OLD + OVER + OPEN
+    key = SessionKey(MINE, f"wm{last:08}")
+    for tenant_id, known in ((TENANT, True), (OTHER, False), ("", True)):
+        ask = Questions(database, EVERYTHING, tenant_id)
+        found = [await ask.handoff(last), await ask.open_handoff(key), next(iter(await ask.history(key)), None)]
+        assert [each is not None for each in found] == [known] * 3, tenant_id
+
+
+@pytest.mark.parametrize("limit", [7, 10])
+@pytest.mark.parametrize("kind", ["", "COMPLETED", "OPEN"])
+async def test_every_page_but_the_last_is_full_however_many_others_lie_in_between(
+    database: Database, kind: str, limit: int
+) -> None:
+    await database.write(_fill_for_two)
+    ask, before, pages = Questions(database, EVERYTHING, TENANT), None, list[list[int]]()
+    while not pages or len(pages[-1]) == limit:
+        pages.append([each.id for each in await ask.page(kind, "", before, limit)])
+        before = pages[-1][-1] if pages[-1] else before
+    expected = {"": OLD + OPEN // 10, "COMPLETED": OLD, "OPEN": OPEN // 10}[kind]
+    assert [len(each) for each in pages] == [*[limit] * (expected // limit), expected % limit]
+    told = [number for page in pages for number in page]
+    assert told == sorted(set(told), reverse=True)
+
+
+async def test_counts_are_of_one_tenant(database: Database) -> None:
+    await database.write(_fill_for_two)
+    for tenant_id, mine, theirs in ((TENANT, 2, 0), (OTHER, 0, OPEN - 2), ("", 2, OPEN - 2)):
+        ask = Questions(database, EVERYTHING, tenant_id)
+        assert await ask.count_open() == mine + theirs
+        assert [(each.open_kfid, each.human) for each in await ask.counts()] == [(MINE, mine), (THEIRS, theirs)]
+
+
+async def test_events_of_another_tenants_handoff_are_none(database: Database) -> None:
+    def fill(db: sqlite3.Connection) -> None:
+        _fill_for_two(db)
+        db.execute("INSERT INTO handoff_events VALUES (1, 3, 'REQUESTED', 'SYSTEM', '', 1.0, '{}')")
+
+    await database.write(fill)
+    counts = {whose: len(await Questions(database, EVERYTHING, whose).events(3)) for whose in (TENANT, OTHER, "")}
+    assert counts == {TENANT: 1, OTHER: 0, "": 1}
+
+
+async def test_no_question_reads_what_ever_was_another_tenants(database: Database) -> None:
+    await database.write(_fill_for_two)
+    costs = {
+        (name, seen): await _steps(database, ask(Questions(database, scope, TENANT)))
+        for name, (ask, _) in QUESTIONS.items()
+        for seen, scope in SCOPES.items()
+    }
+    assert {asked: steps for asked, steps in costs.items() if steps > MOST} == {}
+    named = Scope(frozenset({THEIRS}), others=False)
+    assert await _steps(database, Questions(database, named, TENANT).page("COMPLETED", "", None, 10)) <= MOST
+
+
+@pytest.mark.parametrize(("ask", "index"), OURS.values(), ids=OURS)
+async def test_each_question_of_a_tenant_has_its_index(database: Database, ask: Ask, index: str) -> None:
+    await database.write(_fill_for_two)
+    asked: list[str] = []
+    await database.read(lambda db: db.set_trace_callback(asked.append))
+    await ask(Questions(database, EVERYTHING, TENANT))
+    await database.read(lambda db: db.set_trace_callback(None))
+    plan = [row for sql in asked for row in await database.read(partial(_plan, sql=sql))]
+    assert any(index in f"{row} " for row in plan), plan
+
+
+def _plan(db: sqlite3.Connection, sql: str) -> list[str]:
+    return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")]
+
+
+# -- pages
 
 
 async def test_pages_of_ended_ones_are_merged_from_the_accounts(database: Database) -> None:

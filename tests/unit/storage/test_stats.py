@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 
 import pytest
@@ -14,7 +15,7 @@ from storage.database import Database
 from storage.ledger import Ledger
 from storage.stats import Stats
 from storage.sync_store import SyncStore
-from tests.fakes import ANN, BOB, KF, KF2, LI, WU
+from tests.fakes import ANN, BOB, KF, KF2, LI, TENANT, WU
 
 NOW = 1_795_000_000.0
 ONLY, OTHERS = Scope(frozenset({KF}), others=False), Scope(frozenset({KF}))
@@ -105,6 +106,21 @@ async def test_what_is_open_is_counted_by_status_and_servicer(ledger: Ledger, nu
     assert stats.open_now(await numbers.open_now(EVERYTHING)) == stats.OpenNow(1, 2, 0, {LI: 2})
 
 
+async def test_numbers_are_of_one_tenant(ledger: Ledger, database: Database, numbers: Stats) -> None:
+    for customer, tenant_id in ((ANN, TENANT), (BOB, "ww-before")):
+        number = await ended(ledger, Key(KF, customer), NOW)
+        await rate(database, number, "good", NOW)
+        opened_now = await opened(ledger, Key(KF, customer), NOW + 10)
+        sql = "UPDATE handoffs SET tenant_id=? WHERE id IN (?, ?)"
+        values = (tenant_id, number, opened_now)
+        await database.write(lambda db, sql=sql, values=values: db.execute(sql, values))  # type: ignore[misc]
+    for whose, count in ((Stats(database, TENANT), 1), (Stats(database, "ww-before"), 1), (numbers, 2)):
+        for scope in (EVERYTHING, ONLY):
+            assert (await whose.ended(scope, NOW, NOW + 1, stats.add_up)).handled == count
+            assert await whose.ratings(scope, NOW, NOW + 1) == {"good": count}
+            assert stats.open_now(await whose.open_now(scope)).human == count
+
+
 async def test_a_day_is_found_by_the_index_however_many_handoffs_there_are(database: Database, numbers: Stats) -> None:
     asked: list[str] = []
 
@@ -112,7 +128,8 @@ async def test_a_day_is_found_by_the_index_however_many_handoffs_there_are(datab
         return " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {asked[-1]}"))
 
     await database.read(lambda db: db.set_trace_callback(asked.append))
-    for scope in (EVERYTHING, ONLY, OTHERS):
-        for ask in (numbers.ended(scope, NOW, NOW + 1, list), numbers.ratings(scope, NOW, NOW + 1)):
+    ours = Stats(database, TENANT)
+    for whose, scope in itertools.product((numbers, ours), (EVERYTHING, ONLY, OTHERS)):
+        for ask in (whose.ended(scope, NOW, NOW + 1, list), whose.ratings(scope, NOW, NOW + 1)):
             await ask
             assert "INDEX handoffs_completed" in await database.read(plan)

@@ -20,6 +20,7 @@ from bot.wecom.errcodes import meaning_of
 from bot.wording import Words
 from storage.database import Database
 from storage.migrations import migrations
+from storage.trouble import told as put_into_words
 
 ZH, EN = Words("zh", "kfbot", meaning_of), Words("en", "kfbot", meaning_of)
 NOBODY = 65534
@@ -263,3 +264,14 @@ async def test_a_statement_that_is_wrong_is_no_trouble_of_the_disk(database: Dat
     assert told.value.kind == ""
     assert ZH.storage(told.value) == str(told.value)
     assert not trouble(database)
+
+
+@pytest.mark.parametrize(("free", "kind"), [(0, "full"), (10**9, "io")])
+def test_a_disk_error_on_a_full_disk_is_its_fullness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, kind: str
+) -> None:
+    """A bot that starts there fails at the small file beside the log, and SQLite calls that an I/O error."""
+    failed = sqlite3.OperationalError("disk I/O error")
+    failed.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    assert put_into_words(tmp_path / "kfbot.db", failed).kind == kind

@@ -288,7 +288,6 @@ async def test_another_customers_handoff_is_none(stage: Stage) -> None:
     wrong = [
         await stage.end(stage.customer(BOB)),
         await stage.end(stage.customer(ANN, KF2)),
-        await stage.end(stage.customer(ANN, KF, "ww-other-corp")),
         await stage.end(stage.customer(), 999),
         await stage.end(stage.customer(), 10**15 - 1),
     ]
@@ -329,6 +328,19 @@ async def test_another_tenants_handoff_is_none_for_staff_too(stage: Stage) -> No
     assert (await stage.complete(stage.agent()))[0] == 404
     assert (await stage.ask("GET", "/api/handoffs/1", stage.agent()))[0] == 404
     assert (await stage.ask("GET", "/api/handoffs/1/events", stage.agent()))[0] == 404
+    for path in ("/api/handoffs", "/api/handoffs?status=OPEN"):
+        assert (await stage.ask("GET", path, stage.agent()))[1] == {"items": [], "nextCursor": None}
+    numbers = (await stage.ask("GET", "/api/agent/stats", stage.agent()))[1]
+    assert numbers["open"] == {"queued": 0, "human": 0, "waiting": 0}
+
+
+async def test_a_page_is_full_though_another_tenants_handoffs_lie_in_between(stage: Stage) -> None:
+    for customer in (ANN, BOB, ANN):
+        await stage.served(customer)
+        await stage.end(stage.customer(customer), 1 if customer == ANN else 2)
+    await stage.core.database.write(lambda db: db.execute("UPDATE handoffs SET tenant_id='ww-before' WHERE id=2"))
+    status, data = await stage.ask("GET", "/api/handoffs?limit=2", stage.agent())
+    assert (status, [each["id"] for each in data["items"]]) == (200, [3, 1])
 
 
 async def test_a_customer_learns_nothing_that_staff_wrote_for_themselves(stage: Stage) -> None:

@@ -21,12 +21,12 @@ def scope_of(claims: AgentClaims) -> Scope:
 
 @pytest.fixture
 def tokens(fake_clock: FakeClock) -> Tokens:
-    return Tokens(b"secret", fake_clock)
+    return Tokens(b"secret", fake_clock, tenant_id=TENANT)
 
 
 @pytest.fixture
 def both(tokens: Tokens) -> tuple[Gate, Gate]:
-    return gates(tokens, TENANT, scope_of)
+    return gates(tokens, scope_of)
 
 
 def test_a_customer_hears_of_the_session_in_the_token(tokens: Tokens, both: tuple[Gate, Gate]) -> None:
@@ -65,4 +65,4 @@ def test_customers_never_take_the_places_of_agents(
     tokens: Tokens, monkeypatch: pytest.MonkeyPatch, files: int, customers: int, agents: int
 ) -> None:
     monkeypatch.setattr(module, "places", lambda: files)
-    assert [gate.most for gate in gates(tokens, TENANT, scope_of)] == [customers, agents]
+    assert [gate.most for gate in gates(tokens, scope_of)] == [customers, agents]

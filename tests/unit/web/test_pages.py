@@ -112,11 +112,11 @@ Make = Callable[..., AsyncIterator[Stage]]
 @pytest.fixture
 def make(fake_clock: FakeClock) -> Make:
     async def made(*, lang: str = "zh", secure: bool = False, phrase: str = PHRASE, login: bool = False,
-                   addresses: Limit | None = None) -> AsyncIterator[Stage]:  # fmt: skip
-        tokens, say = Tokens(SECRET, fake_clock), Words(lang, "kfbot", meaning_of)
-        doors = Doors(tokens, say, secure=secure, addresses=addresses)
+                   addresses: Limit | None = None, files: Limit | None = None) -> AsyncIterator[Stage]:  # fmt: skip
+        tokens, say = Tokens(SECRET, fake_clock, tenant_id=TENANT), Words(lang, "kfbot", meaning_of)
+        doors = Doors(tokens, say, secure=secure, addresses=addresses, files=files)
         app = web.Application()
-        Pages(tokens, doors, fake_clock, say, TENANT, phrase, login=login).add_to(app)
+        Pages(tokens, doors, fake_clock, say, phrase, login=login).add_to(app)
         runner = server.runner(app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -216,6 +216,17 @@ async def test_whoever_tries_many_links_is_soon_told_to_wait(make: Make) -> None
         assert other.status == 200, "others are not kept waiting"
         moment.move(float(held.response.headers["Retry-After"]))
         assert (await stage.get(f"/h/{stage.token}")).status == 200
+
+
+async def test_whoever_loads_pages_and_files_without_end_is_told_to_wait(make: Make) -> None:
+    async for stage in make(files=Limit(1.0, 6, FakeClock().now)):
+        paths = ["/console", "/h", "/assets/console.css"] * 2
+        assert [(await stage.get(path)).status for path in paths] == [200] * 6
+        for path in paths[:3]:
+            held = await stage.get(path)
+            assert held.status == 429 and int(held.response.headers["Retry-After"]) >= 1
+            assert (await stage.get(path, **{"X-Forwarded-For": "8.8.8.8"})).status == 200
+        assert (await stage.get(f"/h/{stage.token}")).status == 200, "a customer's link has a limit of its own"
 
 
 async def test_the_token_is_neither_in_the_page_nor_in_the_log(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,9 +21,12 @@ from bot.feed import LiveFeed
 from bot.metrics import Metrics
 from bot.model import EVERYTHING, HandoffStatus, Operator, OperatorType, Scope, SessionKey, Via
 from bot.sessions import Session, finish, open_handoff
+from bot.tokens import Tokens
 from bot.web import peer as peer_module
 from bot.web import sockets as module
+from bot.web.doors import Doors
 from bot.web.gates import Gate
+from bot.web.limits import Limit
 from bot.web.peer import Audience
 from bot.web.sockets import Sockets
 from bot.wecom.errcodes import meaning_of
@@ -31,7 +34,7 @@ from bot.wording import Words
 from storage.database import Database
 from storage.feed import Feed
 from storage.ledger import Ledger
-from tests.fakes import ANN, BOB, KF, KF2, LI
+from tests.fakes import ANN, BOB, KF, KF2, LI, FakeClock
 
 NOW = 1_795_161_600.0
 SAY = Words("zh", "kfbot", meaning_of, UTC)
@@ -54,12 +57,18 @@ class Site:
     sockets: Sockets | None = None
     pages: list[Socket] = field(default_factory=list)  # or they would hang up by themselves
 
-    async def start(self, per_address: int = 20, most: int = 100, host: str = "") -> web.AppRunner:
+    async def start(
+        self,
+        per_address: int = 20,
+        most: int = 100,
+        host: str = "",
+        admit: Callable[[web.Request], None] = lambda request: None,
+    ) -> web.AppRunner:
         gates = [
             Gate("customer", _admitting(self.customers), "kf_customer", most, per_address),
             Gate("agent", _admitting(self.agents), "kf_agent", most, per_address),
         ]
-        self.sockets = Sockets(self.feed, gates, SAY, self.metrics.observe_socket, host)
+        self.sockets = Sockets(self.feed, gates, SAY, self.metrics.observe_socket, host, admit)
         app = web.Application()
         self.sockets.add_to(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -653,6 +662,18 @@ async def test_a_refusal_is_told_as_by_the_api(site: Site) -> None:
     async with site.http.get(f"http://127.0.0.1:{site.port}/ws/customer") as response:
         assert (response.status, response.headers["Retry-After"]) == (429, "60")
         assert (await response.json())["error"]["code"] == "TOO_MANY_REQUESTS"
+    await runner.cleanup()
+
+
+async def test_who_comes_again_and_again_is_not_listened_to(site: Site) -> None:
+    limit = Limit(1.0, 5, FakeClock(0.0).now)
+    doors = Doors(Tokens(b"", FakeClock(0.0)), SAY, secure=False, handshakes=limit)
+    runner = await site.start(admit=doors.listener)
+    for _ in range(5):
+        await (await site.open("customer")).close()
+    assert (await refused(site.open("customer"))).status == 429
+    assert (await refused(site.open("agent"))).status == 429
+    assert await site.open("customer", **{"X-Forwarded-For": "198.51.101.1"})
     await runner.cleanup()
 
 

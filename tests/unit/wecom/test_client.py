@@ -26,7 +26,7 @@ from bot.http import Http
 from bot.model import KfAccount, Message, Servicer, ServiceState, SessionKey, StateReading
 from bot.ports import KfApi
 from bot.wecom import protocol
-from bot.wecom.client import BLOCK_SECONDS, LIMIT_SECONDS, KfClient
+from bot.wecom.client import BLOCK_SECONDS, LIMIT_SECONDS, LOOK_SECONDS, KfClient
 from bot.wecom.protocol import (
     ACCOUNT_LIST,
     CUSTOMER_BATCHGET,
@@ -516,6 +516,44 @@ async def test_45009_is_not_repeated_and_blocks_its_path_for_a_minute(
     await client.trans(KEY, ServiceState.ENDED)
     ticks.move(BLOCK_SECONDS + 0.1)
     assert (await client.state(KEY)).state is ServiceState.HUMAN
+
+
+async def test_a_blocked_path_is_looked_at_again_and_again_and_free_when_it_answers(
+    client: KfClient, wecom: Script, ticks: Ticks
+) -> None:
+    wecom.on(STATE_GET, refusal(45009), refusal(45009), LOST, STATE)
+    for asked in (1, 2, 3):
+        for _ in range(3):
+            with pytest.raises(RateLimited if asked < 3 else WeComError):
+                await client.state(KEY)
+        assert len(wecom.asked(STATE_GET)) == asked
+        ticks.move(LOOK_SECONDS + 0.1)
+    for _ in range(3):
+        assert (await client.state(KEY)).state is ServiceState.HUMAN
+
+
+async def test_a_refusal_of_another_kind_ends_a_block(client: KfClient, wecom: Script, ticks: Ticks) -> None:
+    wecom.on(STATE_TRANS, refusal(45009), refusal(95016), OK)
+    with pytest.raises(RateLimited):
+        await client.trans(KEY, ServiceState.ENDED)
+    ticks.move(LOOK_SECONDS + 0.1)
+    with pytest.raises(WeComError) as refused:
+        await client.trans(KEY, ServiceState.ENDED)
+    assert refused.value.errcode == 95016
+    await client.trans(KEY, ServiceState.ENDED)
+
+
+async def test_a_used_up_tokenless_sync_is_not_looked_at_before_its_minute_is_over(
+    client: KfClient, wecom: Script, ticks: Ticks
+) -> None:
+    wecom.on(SYNC_MSG, refusal(45009), OK)
+    for _ in range(3):
+        with pytest.raises(RateLimited):
+            await client.sync("wk1", "C1")
+        ticks.move(BLOCK_SECONDS / 4)
+    assert len(wecom.asked(SYNC_MSG)) == 1
+    ticks.move(BLOCK_SECONDS / 4 + 0.1)
+    await client.sync("wk1", "C1")
 
 
 async def test_a_used_up_tokenless_sync_does_not_stop_a_sync_with_a_token(client: KfClient, wecom: Script) -> None:
