@@ -31,7 +31,8 @@ Told = Callable[[EndResult], Awaitable[None]]
 
 
 class Leaving:
-    """`told` hears of each end, and of the first refusal of each handoff. `end_all` is safe to call at any time."""
+    """`told` hears of each end, and of the first refusal of each handoff, but not of a first one that passes. `end_all`
+    is safe to call at any time."""
 
     def __init__(self, handoffs: Handoffs, ledger: Ledger, clock: Clock, catch_up: CatchUp, told: Told) -> None:
         self._handoffs, self._ledger, self._clock = handoffs, ledger, clock
@@ -77,7 +78,8 @@ class Leaving:
             key, customer, Via.CHAT, handoff_id=handoff.id if handoff else None, still=self._wanted
         )
         point("leaving.answered")
-        self._rest(key, result)
+        if self._rest(key, result):
+            await self._tell(result)
         if not _passes(result):
             await self._tell(result)  # before, or a crash in between would leave people without the news
             point("leaving.told")
@@ -94,14 +96,17 @@ class Leaving:
     def _wanted(self, session: Session) -> bool:
         return wants_end(session, self._clock.now())
 
-    def _rest(self, key: SessionKey, result: EndResult) -> None:
-        """Each move stands in the log, and so there must not be one every two seconds."""
+    def _rest(self, key: SessionKey, result: EndResult) -> bool:
+        """Each move stands in the log, and so there must not be one every two seconds. True if it was to no avail
+        again: what is over by the next time need not worry anybody."""
         _, before = self._rests.pop(key, (0.0, 0.0))
-        if result.passes and result.before is not None:
-            seconds = min(2 * before, MOST_REST) or REST
-            self._rests[key] = self._clock.now() + seconds, seconds
-            if len(self._rests) > KEPT:
-                del self._rests[next(iter(self._rests))]
+        if not result.passes or result.before is None:
+            return False
+        seconds = min(2 * before, MOST_REST) or REST
+        self._rests[key] = self._clock.now() + seconds, seconds
+        if len(self._rests) > KEPT:
+            del self._rests[next(iter(self._rests))]
+        return before > 0
 
     def _rests_at(self, key: SessionKey, now: float) -> bool:
         until, seconds = self._rests.get(key, (0.0, 0.0))

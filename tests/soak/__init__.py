@@ -18,6 +18,9 @@
     leaps        a loop whose time leaps, so that hours of pauses cost nothing
     stretches    what this WeCom saw of its sessions, and by whom they were ended; ears: mistakes in the log
     agreement    what must hold when the trouble is over
+    load         section: 500 callbacks a second while calls to WeCom fail. load_shape: how much; load_wecom: its crowd,
+                 in a process of its own (load_pushes: its callbacks); load_run: one load, seen from here (load_seen,
+                 load_leaving: who leaves over the API); load_truth: what must hold afterwards
 
-`tests/scenario/test_crash_sweep.py` carries out some of the kills.
+`tests/scenario/test_crash_sweep.py` carries out some of the kills, `test_load_with_faults.py` a small load.
 """

@@ -8,11 +8,9 @@ from typing import Any
 
 from bot.model import SessionKey
 from bot.sandbox.states import ENDED, HUMAN, QUEUED
-from bot.sandbox.stream import Item
-from bot.wecom.protocol import parse_page
 from tests.soak.ears import Ears
 from tests.soak.play import KEYS, Play
-from tests.soak.stretches import BOT, CLIENT, LAPSED, OTHER, Stretch
+from tests.soak.stretches import BOT, CLIENT, LAPSED, OTHER, msgid_of
 
 TICK = 15.0
 PAUSED = 150.0  # seconds for which a limit or a refusal puts calls off
@@ -39,17 +37,13 @@ async def wrong(play: Play, ears: Ears) -> list[str]:
 
 
 def _items(play: Play) -> Iterator[str]:
-    ours = {_msgid(item) for item in play.stretches.items if "msgid" not in item}  # two that are alike are one
-    told = Counter([*ours, *(_msgid(item) for item in play.stretches.items if "msgid" in item)])
+    ours = {msgid_of(item) for item in play.stretches.items if "msgid" not in item}  # two that are alike are one
+    told = Counter([*ours, *(msgid_of(item) for item in play.stretches.items if "msgid" in item)])
     known = Counter(play.record.items())
     if told != known:
         yield f"items: {told - known} are not on record, {known - told} are too many"
     if undone := {what: at for what, at in play.record.undone().items() if at <= play.sandbox.now()}:
         yield f"not settled: {undone}"
-
-
-def _msgid(item: Item) -> str:
-    return parse_page({"msg_list": [item]}, "").items[0].msgid
 
 
 def _session(play: Play, key: SessionKey) -> Iterator[str]:
@@ -66,7 +60,7 @@ def _session(play: Play, key: SessionKey) -> Iterator[str]:
             yield f"{session.servicer} has it; {shown}"
     elif current:
         yield f"the state is {session.state}; {shown}"
-    least = _least(stretches)
+    least = _least(play, key)
     if not least <= len(handoffs) <= len(stretches):
         yield f"{len(handoffs)} handoffs; {shown}"
     elif len(handoffs) == len(stretches):
@@ -77,10 +71,14 @@ def _session(play: Play, key: SessionKey) -> Iterator[str]:
             yield f"{count} ends of handoff {row[3]}; {shown}"
 
 
-def _least(stretches: list[Stretch]) -> int:
-    """How many the bot must know. What another program has ended, unheard, and what came after it, may seem one."""
-    pairs = zip([None, *stretches[:-1]], stretches, strict=True) if stretches else ()
-    return sum(each.told and (last is None or last.ended_by != OTHER) for last, each in pairs)
+def _least(play: Play, key: SessionKey) -> int:
+    """How many the bot must know. What another program has ended, unheard, and what came after it, may seem one, and so
+    may those of which the state was read before the stream."""
+    count, stretches = 0, play.stretches.of.get(key, [])
+    for last, each in zip([None, *stretches[:-1]], stretches, strict=True) if stretches else ():
+        unheard = last is not None and last.ended_by == OTHER
+        count += bool(each.told) and not unheard and not play.stretches.overtaken(key, each)
+    return count
 
 
 def _ends(play: Play, key: SessionKey, handoffs: list[tuple[Any, ...]]) -> Iterator[str]:

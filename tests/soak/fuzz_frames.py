@@ -64,8 +64,8 @@ class Frames:
     # -- kinds
 
     def _command(self) -> str | bytes:
-        """A good frame with words that nobody has thought of."""
-        frame = self._spoken(self._line())
+        """A good frame with words that nobody has thought of, or with good ones from whoever may not say them."""
+        frame = self._spoken(self._order() if self._dice.chance(0.3) else self._line())
         if self._dice.chance(0.15):
             frame["body"]["quote"] = {"msgtype": "text", "text": {"content": self._quoted()}}
         if self._dice.chance(0.05):
@@ -151,6 +151,10 @@ class Frames:
         if not inside and self._dice.chance(0.3):
             frame["body"] |= {"chattype": "single", "chatid": "", "from": {"userid": chat}}
         return frame
+
+    def _order(self) -> str:
+        customer, command = self._dice.one(self._customers), self._dice.one(("end", "结束", "end"))
+        return f"@{NAME} /{command} {customer} {self._dice.text()}"
 
     def _line(self) -> str:
         """A command, what stands before it, and words after it."""

@@ -114,7 +114,7 @@ class House:
         return Callbacks(dice, self.sandbox.config, (KF,), self.sandbox.now)
 
     def frames(self, dice: Dice) -> Frames:
-        people = [*AGENTS, ADMIN, *(f"{OUTSIDER}-{number}" for number in range(20))]
+        people = [*AGENTS, ADMIN, *(f"{OUTSIDER}-{number}" for number in range(len(AGENTS)))]
         return Frames(dice, self.inside, self.outside, people, self.customers)
 
     def requests(self, dice: Dice) -> Requests:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.children import ChildFailed
 from tests.soak.load_run import run
 from tests.soak.load_seen import Seen
 from tests.soak.load_shape import Shape
@@ -20,7 +21,10 @@ SHAPE = Shape()
 
 @section("load")
 def load(stage: Stage) -> Told:
-    seen, record = asyncio.run(run(stage.folder, SHAPE, stage.tell))
+    try:
+        seen, record = asyncio.run(run(stage.folder, SHAPE, stage.tell))
+    except ChildFailed as failed:
+        return Told(False, {"ok": False, "failed": [str(failed)]}, {"wrong": str(failed)})
     return _told(seen, wrong(seen, record, SHAPE))
 
 

@@ -23,7 +23,7 @@ from tests.soak.load_shape import CHAT, MEMBER, Customer, Shape
 from tests.soak.record import CODES, Record
 
 HISTORY = 2.1  # seconds: send_time has no fractions, and what is sent in the second of the start counts as history
-PATIENCE = 120.0  # seconds until what is late is given up
+PATIENCE = 300.0  # seconds until what is late is given up
 LOOK = 0.02
 TO_DO = frozenset({"intentions", CODES, "commands", "ends asked for", "history"})
 _UNSERVED = "SELECT count(*) FROM handoffs WHERE status='PENDING'"

@@ -16,7 +16,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from bot.app import App
 from bot.core import Core
-from bot.model import SessionKey
+from bot.model import SessionKey, StateReading
+from bot.ports import Committed
 from bot.sandbox import Sandbox, SandboxConfig
 from bot.scheduler import Job
 from tests.receiver import Receiver, receiving
@@ -70,14 +71,33 @@ class Rounds:
 
 
 class PlayStage(Stage):
-    """Time needs no help here: limits of calls and pauses are kept as they are."""
+    """Time needs no help here: limits of calls and pauses are kept as they are. `stretches` is told what the bot learns
+    when."""
+
+    stretches: Stretches
 
     async def start(self) -> App:
         self.app = App(Core(self.settings, WecomTime(self.sandbox)))
         self.apps.append(self.app)
+        self._listen(self.app.core)
         await self.app.start()
         self.sandbox.callback_url = f"http://127.0.0.1:{self.app.port}/callback/kf"
         return self.app
+
+    def _listen(self, core: Core) -> None:
+        state, commit = core.kf.state, core.sync_store.commit
+
+        async def looked(key: SessionKey) -> StateReading:
+            reading = await state(key)
+            self.stretches.looked(key)
+            return reading
+
+        async def committed(*args: Any) -> Committed:
+            done = await commit(*args)
+            self.stretches.heard(item.msgid for item in done.fresh)
+            return done
+
+        vars(core.kf)["state"], vars(core.sync_store)["commit"] = looked, committed
 
 
 class Play:
@@ -86,7 +106,7 @@ class Play:
     def __init__(self, stage: PlayStage, receiver: Receiver, http: aiohttp.ClientSession, record: Record) -> None:
         self.stage, self.sandbox, self.receiver = stage, stage.sandbox, receiver
         self.http, self.record = http, record
-        self.stretches = Stretches(stage.sandbox)
+        self.stretches = stage.stretches
         self._tasks: set[asyncio.Task[Any]] = set()
         self._turns: dict[SessionKey, float] = {}
         self.broken: list[str] = []
@@ -160,6 +180,7 @@ async def opened(folder: Path) -> AsyncIterator[Play]:
         sandbox.groups.groups[CHAT].opened = True  # somebody has spoken to the bot there, so that it may push
         settings = with_webhook(settings_of(sandbox, folder, report={"at": ""}), receiver)
         stage = PlayStage(sandbox, settings)
+        stage.stretches = Stretches(sandbox)
         play = Play(stage, receiver, http, Record(folder / "kfbot.db"))
         with play.stretches.seen():
             try:

@@ -5,9 +5,10 @@ The record is compared with this, not with what the bot has heard of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from unittest.mock import patch
 
 from bot.model import SessionKey
@@ -15,19 +16,26 @@ from bot.sandbox import Sandbox
 from bot.sandbox.sessions import WINDOW, Session
 from bot.sandbox.states import ENDED, HUMAN, QUEUED
 from bot.sandbox.stream import Item, Stream
+from bot.sessions import SERVICER
+from bot.wecom.protocol import parse_page
 
 BOT, CLIENT, OTHER, CONSOLE, LAPSED = "bot", "client", "other", "console", "lapsed"
 """Who moves sessions: the bot by the API, servicers in the client, another program, the routing, time."""
 LATE = 600.0  # seconds that what somebody asks for may come too early for the stretch it ends
 
 
+def msgid_of(item: Item) -> str:
+    """As the bot files it."""
+    return parse_page({"msg_list": [item]}, "").items[0].msgid
+
+
 @dataclass
 class Stretch:
-    """`told`: the stream has told of it, by more than the customer's messages."""
+    """`told`: what the stream has told of it, by more than the customer's messages."""
 
     began: float
     by: str
-    told: bool = False
+    told: list[Item] = field(default_factory=list)
     ended: float | None = None
     ended_by: str = ""
 
@@ -42,6 +50,8 @@ class Stretches:
         self._sandbox = sandbox
         self.of: dict[SessionKey, list[Stretch]] = {}
         self.items: list[Item] = []
+        self._looks: dict[SessionKey, list[float]] = {}
+        self._heard: dict[str, float] = {}
         self._asked: dict[SessionKey, list[tuple[float, str]]] = {}
         self.who, self.silent = BOT, False
 
@@ -67,9 +77,21 @@ class Stretches:
         until = self._sandbox.now() if stretch.ended is None else stretch.ended
         return {way for at, way in self._asked.get(key, []) if stretch.began - LATE <= at <= until}
 
-    def told(self, key: SessionKey) -> None:
-        if stretch := self.open(key):
-            stretch.told = True
+    def looked(self, key: SessionKey) -> None:
+        """The bot has read the state."""
+        self._looks.setdefault(key, []).append(self._sandbox.now())
+
+    def heard(self, msgids: Iterable[str]) -> None:
+        """The bot has put these items on record."""
+        self._heard.update(dict.fromkeys(msgids, self._sandbox.now()))
+
+    def overtaken(self, key: SessionKey, stretch: Stretch) -> bool:
+        """The bot has read the state when this one was over, and before it could read what the stream told of it. Then
+        it cannot tell this one and the next apart: a state does not say since when it holds."""
+        if stretch.ended is None:
+            return False
+        heard = max((self._heard.get(msgid_of(item), inf) for item in stretch.told), default=inf)
+        return any(stretch.ended <= at < heard for at in self._looks.get(key, []))
 
     @contextmanager
     def seen(self) -> Iterator[None]:
@@ -84,9 +106,18 @@ class Stretches:
         def appended(stream: Stream, item: Item, now: float) -> None:
             append(stream, item, now)
             self.items.append(item)
+            self._appended(item)
 
         with patch.object(Session, "move", moved), patch.object(Stream, "append", appended):
             yield
+
+    def _appended(self, item: Item) -> None:
+        """WeCom moves a session first, and then tells."""
+        event = item.get("event", {})
+        key = SessionKey(*({**item, **event}.get(name, "") for name in ("open_kfid", "external_userid")))
+        if event.get("event_type") == "session_status_change" or item.get("origin") == SERVICER:
+            for stretch in self.of.get(key, [])[-1:]:
+                stretch.told.append(item)
 
     def _moved(self, session: Session, before: int, after: int) -> None:
         key, now = SessionKey(session.open_kfid, session.external_userid), self._sandbox.now()

@@ -47,7 +47,7 @@ def truth_of(scene: str) -> Callable[[Truth], Truth]:
 
 async def wrong(house: House, scene: str) -> list[str]:
     """Everything that does not hold, in words."""
-    found = [*_items(house), *_ends(house, scene), *_by_code(house, scene), *_told(house), *_hooks(house, scene)]
+    found = [*_items(house), *_ends(house, scene), *_by_code(house, scene), *_told(house, scene), *_hooks(house, scene)]
     found += [each for truth in _of[scene] for each in truth(house)]
     if (ready := await house.status("/readyz")) != (503 if house.cut_off else 200):
         found.append(f"/readyz says {ready}")
@@ -129,12 +129,13 @@ def _by_code(house: House, scene: str) -> Iterator[str]:
         yield f"messages by code: {told}"
 
 
-def _told(house: House) -> Iterator[str]:
+def _told(house: House, scene: str) -> Iterator[str]:
     """In the group."""
     messages = [each for each in house.sandbox.group_messages(CHAT) if each.source != "member"]
     yield from _cards(house, messages)
     yield from _last_words(house, messages)
-    yield from _answers(house, messages)
+    if scene not in PRUNED:  # there the commands have gone, and their answers stand
+        yield from _answers(house, messages)
 
 
 def _cards(house: House, messages: Sequence[GroupMessage]) -> Iterator[str]:

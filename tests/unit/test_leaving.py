@@ -235,15 +235,16 @@ async def test_a_move_that_wecom_has_no_time_for_is_made_again_after_a_rest(bot:
     await bot.served()
     await bot.says()
     bot.kf.before("trans", *[raising(trouble)] * 2)
-    for moves, rest in ((1, REST), (2, 2 * REST)):
+    for moves, rest, told in ((1, REST, []), (2, 2 * REST, [Outcome.FAILED])):
         for _ in range(3):
             await bot.leaving.end_all()
-        assert (bot.moves, bot.told) == (moves, [])
+        assert (bot.moves, [each.outcome for each in bot.told]) == (moves, told)
         assert await bot.asked_at() is not None
         bot.clock.move(rest)
     await bot.leaving.end_all()
     assert (await bot.last()).ended_by is OperatorType.USER
-    assert ([each.outcome for each in bot.told], await bot.asked_at()) == ([Outcome.ENDED], None)
+    assert [each.outcome for each in bot.told] == [Outcome.FAILED, Outcome.ENDED]
+    assert await bot.asked_at() is None
 
 
 async def test_rests_are_forgotten_before_they_fill_the_memory(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
