@@ -21,6 +21,7 @@ from bot.wecom.protocol import parse_page
 
 BOT, CLIENT, OTHER, CONSOLE, LAPSED = "bot", "client", "other", "console", "lapsed"
 """Who moves sessions: the bot by the API, servicers in the client, another program, the routing, time."""
+ENDS = 3  # change_type of what tells of an end
 LATE = 600.0  # seconds that what somebody asks for may come too early for the stretch it ends
 
 
@@ -38,6 +39,11 @@ class Stretch:
     told: list[Item] = field(default_factory=list)
     ended: float | None = None
     ended_by: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """The stream tells of more than its end. Where it does not, nothing says whose end that was, or since when."""
+        return any(item.get("event", {}).get("change_type") != ENDS for item in self.told)
 
     def __str__(self) -> str:
         return f"[{self.began:.0f} {self.by} – {self.ended or 0:.0f} {self.ended_by or 'open'}]"
