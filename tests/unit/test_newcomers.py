@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bot.newcomers import EVERY, MOST, Newcomers, Run
+from bot.errors import WeComUnavailable
+from bot.newcomers import FORGOTTEN, MOST, Newcomers, Run
 from tests.fakes import KF, KF2
 from tests.fakes_http import Ticks
 
@@ -25,7 +26,7 @@ class House:
     clock: Ticks = field(default_factory=Ticks)
 
     def __post_init__(self) -> None:
-        self.newcomers = Newcomers(self.begin, self.look, lambda: self.known, self.wake, self.clock)
+        self.newcomers = Newcomers(self.begin, self.look, lambda: self.known, self.wake, self.clock, self.rest)
 
     def wake(self, open_kfid: str, token: str) -> None:
         self.woken.append((open_kfid, token))
@@ -38,6 +39,9 @@ class House:
         await self.go_on.wait()
         if self.failure is not None:
             raise self.failure
+
+    async def rest(self, seconds: float) -> None:
+        self.clock.move(seconds)
 
     async def ended(self) -> None:
         self.go_on.set()
@@ -62,13 +66,29 @@ async def test_what_wecom_does_not_know_is_not_asked_about_again_and_again(house
     assert len(house.newcomers._waiting) == MOST
     await house.ended()
     assert house.looks == 1 and house.woken == [] and not house.newcomers._waiting
-    house.newcomers.named(KF, "t")
+    house.newcomers.named("wk7", "t")
     await house.ended()
     assert house.looks == 1
-    house.clock.move(EVERY)
-    house.newcomers.named(KF, "t")
+    house.clock.move(FORGOTTEN)
+    house.newcomers.named("wk7", "t")
     await house.ended()
     assert house.looks == 2
+
+
+async def test_a_second_new_account_need_not_wait_for_the_first_to_be_forgotten(house: House) -> None:
+    house.newcomers.named("wkNobody", "t")
+    await house.ended()
+    house.known.add(KF)
+    house.newcomers.named(KF, "t1")
+    await house.ended()
+    assert house.woken == [(KF, "t1")]
+
+
+async def test_while_wecom_does_not_say_which_accounts_there_are_a_callback_is_believed(house: House) -> None:
+    house.failure = WeComUnavailable("kf/account/list", "busy")
+    house.newcomers.named(KF, "t1")
+    await house.ended()
+    assert house.woken == [(KF, "t1")]
 
 
 async def test_however_often_it_is_said_one_look_is_taken_and_one_more_for_what_came_during_it(house: House) -> None:
