@@ -109,6 +109,7 @@ class App:
             phrases=EndPhrases(settings.customer.end_phrases),
             observe=core.metrics.observe_sync,
         )
+        core.handoffs.news = self.sync.news
         self.channel = _channel(core, self._alarm)
         self.lifeline = _lifeline(core)
         self.retention = Retention(core.database, settings.storage.retention, settings.storage.keep_text)

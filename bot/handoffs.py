@@ -60,6 +60,8 @@ class Handoffs:
         self._closings, self._sleep, self._limit = closings, sleep, limit
         self._sending: set[asyncio.Task[str]] = set()
         self.untold = Untold(ledger, clock, sleep)
+        self.news: Callable[[str], Awaitable[object] | None] = lambda open_kfid: None
+        """Reads an account's stream, unless that has just been done. Set where somebody reads it."""
         self.on_open: Callable[[list[Session]], None] = lambda sessions: None
         """Told of sessions in which a state read has opened a handoff, as they stand after it."""
 
@@ -150,7 +152,7 @@ class Handoffs:
             if meant is not None and (session.handoff is None or session.handoff.id != meant):
                 attempt.handoff = await self._ledger.handoff(meant)
                 return self._result(attempt, Outcome.ALREADY)
-            attempt.see(await self._in_time(attempt, self._kf.state(attempt.key)))
+            attempt.see(await self._seen(attempt, meant))
             if not has_human(attempt.before.state):
                 return await self._nothing_to_end(attempt, session)
             if self.untold.concerns(session, attempt.before):
@@ -167,6 +169,15 @@ class Handoffs:
             point("ending.recorded")
             return await self._carry_out(attempt)
         return self._result(attempt, Outcome.FAILED)
+
+    async def _seen(self, attempt: Attempt, meant: int | None) -> StateReading:
+        """The state. Where one stretch is meant, the news are read beside it: it may be over, and this the next one,
+        though no callback has told of it. Then the session is another by the time the end is recorded."""
+        reading = self._in_time(attempt, self._kf.state(attempt.key))
+        news = self.news(attempt.key.open_kfid) if meant is not None else None
+        if news is None:
+            return await reading
+        return (await asyncio.gather(reading, news))[0]
 
     async def _record(
         self, attempt: Attempt, version: int, meant: int | None

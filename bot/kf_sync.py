@@ -33,6 +33,8 @@ RETRY = 1.0  # seconds until a failed sync is tried again, doubled up to RETRY_M
 RETRY_MOST = 15.0
 INVALID_PARAMETER = 40058  # also said of a cursor that WeCom does not know
 FRESH = 2.0  # seconds an account counts as read to its end
+LATELY = 5.0  # and where nothing but a lost callback speaks for news
+GLANCE = 1.5  # seconds that somebody who waits for an end may be kept waiting for those
 TOKEN_LESS_AFTER = 60.0  # seconds after which catching up is worth one of the few calls without a token
 IN_FLIGHT = 5.0  # seconds in which the callback that announces an item may still be under way
 
@@ -156,6 +158,14 @@ class KfSync:
                 return await done
         except TimeoutError:
             return False
+
+    def news(self, open_kfid: str) -> Coroutine[Any, Any, bool] | None:
+        """As `catch_up`, for what may be over although no callback has told of it; None where there is nothing to wait
+        for. A lost callback is rare: an account that has been read a moment ago is not read again for its sake."""
+        line = self._lines.get(open_kfid)
+        if line is not None and 0 <= self._clock.now() - line.read_at < LATELY:
+            return None
+        return self.catch_up(open_kfid, GLANCE)
 
     def stuck(self) -> list[tuple[str, float]]:
         """Accounts that cannot be read, each with the seconds since when; what is wrong stands on record."""

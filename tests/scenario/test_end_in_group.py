@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from bot.kf_sync import LATELY
 from bot.model import EventType, HandoffStatus, OperatorType
-from tests.scenario.conftest import ANN, BOB, KF, KF2, PATIENCE, Stage
+from tests.scenario.conftest import ANN, BOB, CHAT, KF, KF2, PATIENCE, Stage
 
 
 async def _with_human(stage: Stage, customer: str = ANN, kf: str = KF) -> int:
@@ -122,6 +123,22 @@ async def test_the_servicer_was_faster(running: Stage) -> None:
     assert "此前已经结束：ZhangSuQuan" in await running.ask("/end wm7l")
     await running.settled()
     assert running.goodbyes() == [running.settings.customer.closing.agent]
+
+
+async def test_a_number_never_ends_the_next_session_though_no_callback_has_told_of_it(running: Stage) -> None:
+    number = await _with_human(running)
+    running.sandbox.fault("callback", "lose", times=None)
+    running.sandbox.servicer_ends(KF, ANN)
+    running.sandbox.customer_writes(KF, ANN, "还有一个问题")
+    running.sandbox.servicer_takes(KF, ANN, "LiNa")
+    running.sandbox.clock_advance(LATELY)
+
+    running.sandbox.group_message(CHAT, "LiNa", f"@kfbot /end {number}")
+
+    answer = await running.sandbox.wait_for_group_message(lambda said: f"#{number}" in said.text, PATIENCE)
+    assert "已经结束" in answer.text and "ZhangSuQuan" in answer.text
+    assert running.moves() == [] and running.sandbox.session(KF, ANN).state == 3
+    assert (await running.open_handoff()).id > number
 
 
 async def test_an_answer_that_got_lost_is_read_back(running: Stage) -> None:
