@@ -28,7 +28,8 @@ sessions want: `speaker` tells the group, `policies` ends.
     adapters    wecom/  channels/  http  window  and, beside this package, storage/
     edges       server  web/ (API, pages, live sockets, login)  scheduler  metrics  log  desk (own health, pairing)
     door        replays (callbacks sent twice)  folded (log lines anybody can cause)  exposed (files anybody can read)
-    life        supervisor (what dies comes back)  watchdog (of the event loop)  drain (how it all ends)
+    life        health (what keeps it from its work)  supervisor (what dies comes back)  watchdog (of the event loop)
+                drain (how it all ends)
     root        app  (knows everything)  core  alerting  <-  cli, demo, check, *_script  <-  bot.py
 
 `sandbox/` is a small WeCom to run against. It imports nothing of the bot: it stands on the other side of the wire.

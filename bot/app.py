@@ -26,14 +26,15 @@ from bot.discovery import discover
 from bot.dispatch import Access, Dispatch
 from bot.drain import drain, when_asked
 from bot.ending import EndResult, Outcome
-from bot.errors import ChannelError, KfbotError, SettingsError, StorageError, WeComError
+from bot.errors import ChannelError, KfbotError, SettingsError, WeComError
 from bot.faults import point
 from bot.feed import LiveFeed
+from bot.health import Health, has_callback
 from bot.http import CONNECTIONS, Http
 from bot.kf_sync import KfSync
 from bot.leaving import Leaving
 from bot.locate import locate
-from bot.model import EVERYTHING, CardTap, Handoff, Scope, Via
+from bot.model import CardTap, Handoff, Scope, Via
 from bot.names import Names
 from bot.newcomers import Newcomers
 from bot.outbox import Webhooks
@@ -52,7 +53,7 @@ from bot.teams import Teams
 from bot.tokens import AgentClaims
 from bot.transfer import Transfers
 from bot.watch import PATIENCE
-from bot.watchdog import Stall, Watchdog
+from bot.watchdog import Watchdog
 from bot.web.entrance import Entrance, Lobby
 from bot.web.gates import gates
 from bot.web.pages import LINK
@@ -79,7 +80,6 @@ ALARMS_EVERY = 5.0
 DRAIN = 7.0  # seconds that work under way may take at stop
 CLOSE = 1.0  # and closing what it stands on
 LEAVE = 9.5  # after which the process ends, whatever hangs
-LATELY = 900.0  # seconds for which a loop that stood still is news
 
 
 class App:
@@ -126,7 +126,10 @@ class App:
             self._look_for_accounts, self._refresh_accounts, lambda: self.accounts, self.sync.wake
         )
         self._hooks = server.Hooks(
-            self._wake, self.newcomers.changed, self.readiness, lambda: core.database.trouble is not None
+            self._wake,
+            self.newcomers.changed,
+            lambda: self.health.readiness(),
+            lambda: core.database.trouble is not None,
         )
         callback = server.CallbackRoute(_crypto(settings), self._hooks, core.clock, core.metrics)
         self.live = LiveFeed(core.feed)
@@ -153,6 +156,16 @@ class App:
         self.dispatch.parked = Parked(core.outbox, core.sync_store, self.webhooks, self.sync, core.clock, parse_page)
         parts = [self.site.add_to, self.sockets.add_to]
         self.turnstile = server.Turnstile(core.say)
+        self.health = Health(
+            core,
+            self.sync,
+            self.channel,
+            self.webhooks,
+            self.supervisor,
+            self.watchdog,
+            lambda: self.turnstile.closed,
+            lambda: self.accounts,
+        )
         self._runner = server.runner(server.build(callback, self._hooks, core.metrics, parts, self.turnstile))
         self.scheduler = Scheduler(self._jobs(), core.metrics.observe_job)
 
@@ -279,102 +292,6 @@ class App:
 
     def _look_for_accounts(self, look: Run) -> None:
         self.supervisor.once("accounts changed", look)
-
-    async def readiness(self) -> server.Readiness:
-        if self.turnstile.closed:
-            return server.Readiness(False, {"stopping": "this process is about to end"})
-        checks = {
-            "storage": await self._storage_problem(),
-            "token": self._token_problem(),
-            "group": self._group_problem(),
-            "tasks": self._tasks_problem(),
-            "sync": self._sync_problem(),
-        }
-        for status, count in (await self._counts()).items():
-            self.core.metrics.open.labels(status).set(count)
-        parked = await self._parked()
-        for what, count in parked.items():
-            self.core.metrics.parked.labels(what).set(count)
-        waiting = {what: count for what, count in parked.items() if count}
-        return server.Readiness(not any(checks.values()), checks, self._lately(), waiting)
-
-    async def problems(self, scope: Scope) -> tuple[str, ...]:
-        """Ready sentences for `/status`; of kf accounts, only about those in scope."""
-        say, found = self.core.say, []
-        if not _has_callback(self.core.settings):
-            found.append(say("problem.callback"))
-        if broken := self.core.database.trouble:
-            found.append(say("problem.storage", why=say.plain(say.storage(broken), 300)))
-        for key, why in (("token", self._token_problem()), ("channel", self._group_problem())):
-            if why:
-                found.append(say(f"problem.{key}", why=why))
-        found += [
-            say("problem.task", task=each.task, incident=each.incident, seconds=round(each.seconds))
-            for each in self.supervisor.dead()
-        ]
-        if stall := self._stall():
-            found.append(say("problem.loop", seconds=round(stall.seconds), ago=say.lasted(self.watchdog.ago())))
-        for host, why in self.webhooks.down():
-            found.append(say("problem.webhook", host=say.plain(host), why=say.plain(why, 120)))
-        if parked := await self.core.outbox.count_dead(scope):
-            found.append(say("problem.parked", count=parked))
-        if unread := await self.core.sync_store.count_parked(scope):
-            found.append(say("problem.unread", count=unread))
-        for account in await self.core.sync_store.accounts():
-            if account.error and account.open_kfid in scope:
-                name = say.plain(account.name or account.open_kfid)
-                found.append(say("problem.account", account=name, why=say.plain(account.error, 120)))
-        return tuple(found)
-
-    async def _storage_problem(self) -> str:
-        try:
-            await self.core.database.prove()
-        except StorageError as broken:
-            return str(broken)
-        return ""
-
-    def _token_problem(self) -> str:
-        if self.core.kf.ready:
-            return ""
-        return str(self.core.kf.last_error or "no token yet")
-
-    def _group_problem(self) -> str:
-        return "" if self.channel is None or self.channel.ready else self.channel.problem
-
-    def _tasks_problem(self) -> str:
-        return ", ".join(
-            f"{each.task} died of {each.why} (incident {each.incident}), back in {each.seconds:.0f} s"
-            for each in self.supervisor.dead()
-        )
-
-    def _sync_problem(self) -> str:
-        """Why each cannot be read stands in the log and in /status."""
-        stuck = ((account, seconds) for account, seconds in self.sync.stuck() if account in self.accounts)
-        return ", ".join(f"{account} not read for {seconds:.0f} s" for account, seconds in stuck)
-
-    async def _parked(self) -> dict[str, int]:
-        core = self.core
-        try:
-            return {
-                "deliveries": await core.outbox.count_dead(EVERYTHING),
-                "items": await core.sync_store.count_parked(EVERYTHING),
-            }
-        except StorageError:
-            return {}
-
-    def _stall(self) -> Stall | None:
-        return self.watchdog.last if self.watchdog.ago() < LATELY else None
-
-    def _lately(self) -> dict[str, str]:
-        """The loop answers this, so it can tell of its own stalls only afterwards."""
-        stall = self._stall()
-        return {"loop": f"stood still for {stall.seconds:.1f} s, {self.watchdog.ago():.0f} s ago"} if stall else {}
-
-    async def _counts(self) -> dict[str, int]:
-        try:
-            return {kind: await self.core.ledger.count_open(kind) for kind in ("human", "queue", "waiting")}
-        except StorageError:
-            return {}
 
     def _unannounced(self, open_kfid: str, count: int) -> None:
         """A poll has found what a callback should have brought."""
@@ -581,7 +498,7 @@ class App:
     def _dispatch(self) -> Dispatch:
         core, settings = self.core, self.core.settings
         paired: set[str] = set(settings.group.chat_ids) | set(settings.group.routes.values())
-        self.desk = Desk(core.chats, core.clock, paired, self.problems, self.channel)
+        self.desk = Desk(core.chats, core.clock, paired, lambda scope: self.health.problems(scope), self.channel)
         self.teams = Teams(settings.group.routes, settings.group.chat_ids, paired)
         self.report = Report(
             core.stats, core.people, core.chats, core.clock, core.say, self.channel, self.teams.groups,
@@ -621,12 +538,8 @@ def _poster(core: Core, endpoint: str) -> PostJson:
     return lambda url, body: core.http.json("POST", url, body=body, endpoint=endpoint)
 
 
-def _has_callback(settings: Settings) -> bool:
-    return bool(settings.callback.token.get_secret_value())
-
-
 def _crypto(settings: Settings) -> CallbackCrypto | None:
-    if not _has_callback(settings):
+    if not has_callback(settings):
         return None
     token, key = settings.callback.token.get_secret_value(), settings.callback.encoding_aes_key.get_secret_value()
     return CallbackCrypto(token, key, settings.wecom.corp_id)

@@ -112,7 +112,7 @@ def _moves(play: Play) -> Iterator[str]:
 
 async def _healthy(play: Play) -> list[str]:
     found = []
-    ready = await play.stage.bot.readiness()
+    ready = await play.stage.bot.health.readiness()
     if not ready.ready:
         found.append(f"/readyz: {ready.checks}")
     verified = await play.stage.bot.core.audit_log.verify()
