@@ -291,6 +291,13 @@ async def test_a_replayed_event_is_answered_and_wakes_nobody(site: Site) -> None
     assert (site.count("kf"), site.count("replayed")) == (1, 49)
 
 
+async def test_a_sender_that_seals_nothing_anew_is_heard_now_and_then(site: Site) -> None:
+    query, body = envelope(kf_event())
+    for _ in range(1 + 2 * server.MANY_AGAIN):
+        assert await site.ask("POST", CALLBACK, params=query, data=body) == (200, b"success")
+    assert len(site.woken) == 3
+
+
 async def test_what_wecom_seals_anew_is_no_replay(site: Site) -> None:
     await site.push(kf_event())
     await site.push(kf_event())
