@@ -6,24 +6,28 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from bot.channels.timing import Timing, ended
+from bot.model import CardTap, GroupMessage
 
 AT_ONCE = 32
+OF_A_CHAT = 8  # a handler waits while its chat has had all the answers that a minute allows; others need not
 HELD = 1000
 
-T = TypeVar("T")
+T = TypeVar("T", bound=GroupMessage | CardTap)
 
 log = logging.getLogger("kfbot.group")
 
 
 class Intake:
-    """Runs `AT_ONCE` handlers and keeps `HELD` in all; beyond that drops, and says so. One for each kind of news."""
+    """Runs `AT_ONCE` handlers, `OF_A_CHAT` of one chat, and keeps `HELD` in all; beyond that drops, and says so. One for each kind of news."""
 
     def __init__(self, timing: Timing, observe: Callable[[str], None]) -> None:
         self._timing = timing
         self._observe = observe
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._chats: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def accept(self, handler: Callable[[T], Awaitable[None]], item: T) -> None:
@@ -46,7 +50,10 @@ class Intake:
         await ended(*tasks)
 
     async def _run(self, handler: Callable[[T], Awaitable[None]], item: T) -> None:
-        async with self._turns:
+        chat = self._chats.setdefault(
+            item.chat_id, asyncio.Semaphore(OF_A_CHAT)
+        )  # lives while somebody has or wants it
+        async with chat, self._turns:
             try:
                 await handler(item)
             except Exception:  # the outermost loop of a handler

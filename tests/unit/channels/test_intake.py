@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 
+from bot.channels.intake import AT_ONCE
 from bot.model import CardTap, GroupMessage
 
 from .conftest import LISI, RESPONSE_URL, ROOM, Peer, Rig, settle, tap_frame
@@ -100,6 +101,24 @@ async def test_slow_handlers_hold_up_nobody(rig: Rig) -> None:
     await rig.time.asleep(5)
     await rig.time.move(5)
     await stopping
+
+
+async def test_a_flooded_chat_holds_up_no_other(rig: Rig) -> None:
+    release, heard = asyncio.Event(), asyncio.Queue[str]()
+
+    async def stuck(message: GroupMessage) -> None:
+        if message.chat_id == ROOM:
+            await release.wait()
+        heard.put_nowait(message.msgid)
+
+    await rig.channel.start(stuck, rig.taps.put)
+    peer = await wecom_ready(rig)
+    for number in range(2 * AT_ONCE):
+        await peer.say("@kfbot /status", f"m-{number}")
+    await peer.say("@kfbot /status", "elsewhere", chatid="wrOther")
+    assert await heard.get() == "elsewhere"
+    release.set()
+    assert [await heard.get() for _ in range(2 * AT_ONCE)] == [f"m-{number}" for number in range(2 * AT_ONCE)]
 
 
 async def wecom_ready(rig: Rig) -> Peer:
