@@ -21,7 +21,8 @@ log = logging.getLogger("kfbot.group")
 
 
 class Intake:
-    """Runs `AT_ONCE` handlers, `OF_A_CHAT` of one chat, and keeps `HELD` in all; beyond that drops, and says so. One for each kind of news."""
+    """Runs `AT_ONCE` handlers, `OF_A_CHAT` of one chat, and keeps `HELD` in all; beyond that drops, and says so. One
+    for each kind of news."""
 
     def __init__(self, timing: Timing, observe: Callable[[str], None]) -> None:
         self._timing = timing
@@ -50,9 +51,8 @@ class Intake:
         await ended(*tasks)
 
     async def _run(self, handler: Callable[[T], Awaitable[None]], item: T) -> None:
-        chat = self._chats.setdefault(
-            item.chat_id, asyncio.Semaphore(OF_A_CHAT)
-        )  # lives while somebody has or wants it
+        # Lives while somebody has a turn or waits for one.
+        chat = self._chats.setdefault(item.chat_id, asyncio.Semaphore(OF_A_CHAT))
         async with chat, self._turns:
             try:
                 await handler(item)
