@@ -79,7 +79,7 @@ class House:
         environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("KFBOT_")}
         process = await asyncio.create_subprocess_exec(
             sys.executable, str(BOT), "run", cwd=self.shell.folder, env=environment,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, preexec_fn=_out_of_nohup,
         )  # fmt: skip
         bot = Living(process)
         listening = asyncio.create_task(bot.listen())
@@ -146,6 +146,11 @@ async def refused(http: ClientSession, method: str, path: str) -> tuple[str, str
                 if response.status == 503:
                     return response.headers["Retry-After"], await response.text()
             await asyncio.sleep(0.01)
+
+
+def _out_of_nohup() -> None:
+    """Whoever runs these tests under nohup has them ignore that signal, and all that they start."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def ends(sandbox: Sandbox) -> int:
