@@ -21,6 +21,7 @@ from bot.states import has_human
 LAG = 1.0  # seconds an event may come into the stream after the state that it tells of can be read
 AGAIN = 5.0  # seconds until a stream that could not be read is asked again
 ENOUGH = 20.0  # seconds of that after which it is not waited for: a code would be dead by now
+IN_VAIN = 3  # asks besides: seconds alone pass while the machine is asleep, too
 
 Readings = Mapping[SessionKey, tuple[Session, StateReading]]
 """Each with the session as it was when WeCom was asked."""
@@ -28,11 +29,13 @@ Readings = Mapping[SessionKey, tuple[Session, StateReading]]
 
 @dataclass(slots=True)
 class Doubt:
-    """`since`: when a reading first showed that this handoff is over. `asked_at`: of the stream, the last time."""
+    """`since`: when a reading first showed that this handoff is over. `asked_at`: of the stream, the last time.
+    `in_vain`: how often it could not be read."""
 
     handoff_id: int
     since: float
     asked_at: float
+    in_vain: int = 0
 
 
 class Untold:
@@ -62,6 +65,7 @@ class Untold:
         if fresh:
             await self._mark(fresh, at + AGAIN)
         told = await self._listen({key: readings[key][0] for key in fresh})
+        self._count(key for key in fresh if key not in told)
         begun = set() if patient else {key for key, (_, reading) in readings.items() if has_human(reading.state)}
         return {key for key in readings.keys() - told - begun if not self._is_old(readings[key][0])}
 
@@ -103,9 +107,16 @@ class Untold:
         heard = dict(zip(accounts, await asyncio.gather(*map(self.catch_up, accounts)), strict=True))
         return {key for key in wanted if heard[key.open_kfid]}
 
+    def _count(self, unheard: Iterable[SessionKey]) -> None:
+        for key in unheard:
+            if (doubt := self._doubts.get(key)) is not None:
+                doubt.in_vain += 1
+
     def _is_old(self, session: Session) -> bool:
-        since = self.since(session)
-        return since is None or self._clock.now() >= since + ENOUGH
+        if self.since(session) is None:
+            return True
+        doubt = self._doubts[session.key]
+        return doubt.in_vain >= IN_VAIN and self._clock.now() >= doubt.since + ENOUGH
 
 
 async def _nobody(open_kfid: str) -> bool:

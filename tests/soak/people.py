@@ -208,12 +208,14 @@ def other_program(play: Play, who: int, state: int, servicer: int) -> None:
 
 
 @step(len(KEYS), len(GROUP), 2, weight=4)
-def command_end(play: Play, who: int, member: int, by_number: int) -> None:
+async def command_end(play: Play, who: int, member: int, by_number: int) -> None:
     key = KEYS[who]
     number = _open(play, key) if by_number else 0
-    for meant in KEYS:  # a customer's id is one of a session in whatever account
-        if meant == key or (not number and meant.external_userid == key.external_userid):
-            play.stretches.ask(meant, _way(Via.COMMAND, OperatorType.AGENT))
+    meant = [key] if number else [each for each in KEYS if each.external_userid == key.external_userid]
+    for each in meant:  # a customer's id is one of a session in whatever account
+        if each != key:
+            await play.turn(each)
+        play.stretches.ask(each, _way(Via.COMMAND, OperatorType.AGENT))
     _mentions(play, member, f"/end {number or key.external_userid}")
 
 

@@ -178,14 +178,16 @@ def _answers(house: House, messages: Sequence[GroupMessage]) -> Iterator[str]:
 
 
 def _hooks(house: House, scene: str) -> Iterator[str]:
-    """Each event of the log that concerns others arrived, by whatever number of tries with one id, in order."""
-    keys = [row[0] for row in house.record.rows("SELECT key FROM deliveries ORDER BY id")]
-    seen = list(dict.fromkeys(each.headers["X-Kfbot-Delivery"] for each in house.receiver.accepted))
+    """Each event of the log that concerns others arrived, by whatever number of tries with one id, and those of one
+    handoff in their order."""
+    keys = [row[0] for row in house.record.rows("SELECT key FROM deliveries ORDER BY handoff_id, id")]
+    accepted = sorted(house.receiver.accepted, key=lambda each: each.handoff)
+    seen = list(dict.fromkeys(each.headers["X-Kfbot-Delivery"] for each in accepted))
     if scene in PRUNED:
         seen = [each for each in seen if each in keys]
     if seen != keys:
         yield f"webhook: {house.receiver.story} for {len(keys)} deliveries"
-    events = Counter((each.handoff, each.event, each.headers["X-Kfbot-Delivery"]) for each in house.receiver.accepted)
+    events = Counter((each.handoff, each.event, each.headers["X-Kfbot-Delivery"]) for each in accepted)
     names = Counter((handoff, event) for handoff, event, _ in events)
     if any(count > 1 for count in names.values()):
         yield f"webhook: one event with two ids: {events}"

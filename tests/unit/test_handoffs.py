@@ -27,7 +27,7 @@ from bot.model import (
 )
 from bot.ports import PendingEnding
 from bot.sessions import Session, follow
-from bot.untold import AGAIN, ENOUGH
+from bot.untold import AGAIN, ENOUGH, IN_VAIN
 from storage.database import Database
 from storage.ledger import Ledger
 from tests.fakes import (
@@ -936,6 +936,46 @@ async def test_but_not_for_ever(bot: Bot) -> None:
     assert ENOUGH <= bot.clock.now() - began <= ENOUGH + 2 * AGAIN < 2 * 30
 
 
+async def test_a_machine_that_was_asleep_meanwhile_asks_again(bot: Bot) -> None:
+    """That it is late says nothing of how often the stream was asked."""
+    bot.kf.servicer_ends(KF, ANN)
+
+    async def asleep(open_kfid: str) -> bool:
+        bot.clock.move(600)
+        return False
+
+    bot.handoffs.untold.catch_up = asleep
+    await bot.handoffs.read_state(KEY)
+    assert (await bot.handoff()).status.is_open
+    bot.handoffs.untold.catch_up = bot.catch_up
+    await bot.handoffs.read_state(KEY)
+    assert ((await bot.handoff()).via, (await bot.handoff()).operator_id) == (Via.CLIENT, LI)
+
+
+async def test_who_comes_while_the_stream_is_asked_does_not_conclude_by_the_age_of_the_question(bot: Bot) -> None:
+    bot.kf.servicer_ends(KF, ANN)
+    bot.deaf = True
+    for _ in range(IN_VAIN - 1):
+        await bot.handoffs.read_state(KEY)
+        bot.clock.move(ENOUGH)
+    going, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(open_kfid: str) -> bool:
+        going.set()
+        await go.wait()
+        bot.deaf = False
+        return await bot.catch_up(open_kfid)
+
+    bot.handoffs.untold.catch_up = slow
+    asker = asyncio.create_task(bot.handoffs.read_state(KEY))
+    await going.wait()
+    await bot.handoffs.read_state(KEY)
+    assert (await bot.handoff()).status.is_open
+    go.set()
+    await asker
+    assert ((await bot.handoff()).via, (await bot.handoff()).operator_id) == (Via.CLIENT, LI)
+
+
 async def test_after_a_crash_the_question_is_asked_anew(bot: Bot, start: StartBot) -> None:
     bot.kf.servicer_ends(KF, ANN)
     bot.deaf = True
@@ -974,8 +1014,9 @@ async def test_a_session_found_with_a_human_again_is_the_customers_next(bot: Bot
     await bot.handoffs.read_state(KEY)
     at = bot.clock.now()
     bot.kf.session_state(KF, ANN, HUMAN, LI)
-    bot.clock.move(ENOUGH)
-    await bot.handoffs.read_state(KEY)
+    for _ in range(IN_VAIN - 1):
+        bot.clock.move(ENOUGH)
+        await bot.handoffs.read_state(KEY)
     first, second = reversed(await bot.ledger.history(KEY))
     assert (first.via, first.completed_at, second.servicer_userid) == (Via.ELSEWHERE, at, LI)
 
