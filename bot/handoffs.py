@@ -26,6 +26,7 @@ from bot.sessions import (
     Session,
     finish_elsewhere,
     is_over,
+    look_again,
     state_read,
 )
 from bot.states import has_human
@@ -37,6 +38,7 @@ LIMIT = 9.0  # seconds an end may take before its caller is told that WeCom does
 LOOKS = 5  # at a session that news keep changing; a colleague's end changes it twice
 SECOND_LOOK = 0.3  # seconds before a state is read again that contradicts WeCom's ok
 LEASE = 15.0  # seconds an intention belongs to whoever works on it
+LATE = 20.0  # seconds after which a move that went unanswered takes no effect any more
 GIVE_UP_AFTER = 600.0  # seconds an unsettled intention is tried again
 CLOSING_PATIENCE = 3.0  # seconds a caller waits to hear how the closing message went
 POLL = 0.05
@@ -282,6 +284,8 @@ class Handoffs:
             if over:
                 return settle_theirs(session, now), False, session
             attempt.log_failure(session, session.handoff, move, now)
+            if attempt.lost:
+                look_again(session, now + LATE)
             return session.handoff, False, session
 
         attempt.handoff, ours, session = await self._ledger.settle_ending(
@@ -379,6 +383,11 @@ class Handoffs:
             attempt.after = attempt.before
             return await self._settle(attempt, Move(None), Verdict.ENDED)
         if session.ending is None or self._outdated(session.ending):
+            if (
+                self._clock.now() < ending.requested_at + LATE
+            ):  # the move may be on its way; who asks anew need not wait
+                await self._ledger.release_ending(ending.id, self._clock.now(), 0)
+                return None
             return await self._settle(attempt, Move(None), Verdict.STILL_OPEN)
         return await self._carry_out(attempt)
 

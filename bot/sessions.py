@@ -165,7 +165,7 @@ def follow(session: Session, item: KfItem, now: float, *, keep_text: bool, phras
         if rated := rating(item):
             session.ratings.append(RatingDraft(*rated, float(item.send_time)))
             if session.handoff is None:  # to WeCom it is a message: it begins a session, which may land with a human
-                _check(session, now)
+                look_again(session, now)
             return
         asks = phrases.meant_by(item)
         customer_wrote(session, float(item.send_time), item.text if keep_text else "", now, goes_on=not asks)
@@ -217,7 +217,7 @@ def customer_wrote(session: Session, at: float, text: str, now: float, *, goes_o
     if handoff is None:
         # Console routing may have put this session straight into 2 or 3, and no event tells.
         assisted = session.state in (ServiceState.NEW, ServiceState.ASSISTANT)
-        _check(session, max(now + FOLLOW_UP, session.state_at + FOLLOW_UPS_APART) if assisted else now)
+        look_again(session, max(now + FOLLOW_UP, session.state_at + FOLLOW_UPS_APART) if assisted else now)
         return
     _clock(session, handoff, CUSTOMER, at)
     if text and youngest:
@@ -237,7 +237,7 @@ def servicer_wrote(session: Session, at: float, servicer_userid: str | None, now
     close = at + SKEW > session.ended_at
     if at < session.ended_at and (session.handoff is None or not close):  # written before the end, delivered after it
         if close:
-            _check(session, now)
+            look_again(session, now)
         return
     if session.handoff is None:
         _open_on_word(session, servicer_userid, at, Via.MESSAGE, now)
@@ -257,7 +257,7 @@ def state_read(session: Session, reading: StateReading, at: float) -> None:
     handoff = session.handoff
     if handoff is not None and is_over(handoff, reading.state):
         if session.ending is not None:
-            _check(session, at + RECHECK)  # whoever is ending it settles it, and knows who did
+            look_again(session, at + RECHECK)  # whoever is ending it settles it, and knows who did
             return
         finish_elsewhere(session, at)
         handoff = None
@@ -268,15 +268,20 @@ def state_read(session: Session, reading: StateReading, at: float) -> None:
             _accept(session, handoff, reading.servicer_userid, at, Via.STATE, at)
     _set_state(session, reading.state, reading.servicer_userid, at)
     if session.handoff is not None:
-        _check(session, _expiry(session, at))
+        look_again(session, _expiry(session, at))
     elif reading.state is not ServiceState.ENDED:
         _follow_up(session, at)
+
+
+def look_again(session: Session, at: float) -> None:
+    """Have the state read at that moment, if not before."""
+    session.check_at = at if session.check_at is None else min(session.check_at, at)
 
 
 def _follow_up(session: Session, at: float) -> None:
     silent = max(0.0, at - session.last_customer_at)
     if silent < FOLLOWED:
-        _check(session, at + max(FOLLOW_UP, 2 * silent))
+        look_again(session, at + max(FOLLOW_UP, 2 * silent))
 
 
 def is_over(handoff: Handoff, state: ServiceState) -> bool:
@@ -321,7 +326,7 @@ def open_handoff(
     _set_state(session, ServiceState.QUEUED, None, at)
     if status is not HandoffStatus.PENDING:
         _accept(session, handoff, servicer, at, via, at)
-    _check(session, _expiry(session, at))
+    look_again(session, _expiry(session, at))
     return handoff
 
 
@@ -390,7 +395,7 @@ def _open_on_word(
 ) -> None:
     """Open on the word of an event or message. Just after an end it may be older than that: believed and checked."""
     if at < session.ended_at + SKEW:
-        _check(session, now)
+        look_again(session, now)
     open_handoff(session, HandoffStatus.ACCEPTED, servicer, at, via, reopened=reopened)
 
 
@@ -401,7 +406,7 @@ def _status_changed(session: Session, event: dict[str, Any], at: float, now: flo
         _ended_in_client(session, old, _text(event, "msg_code"), at, now)
     elif change in (1, 2, 4):
         if _stale(session, at) and (session.handoff is None or session.servicer_userid != new):
-            _check(session, now)
+            look_again(session, now)
             return
         if session.handoff is None:
             _open_on_word(session, new, at, Via.EVENT, now, reopened=change == 4)
@@ -420,7 +425,7 @@ def _name_previous(session: Session, handoff: Handoff, at: float, now: float) ->
         handoff.previous_id = session.last_handoff_id
         session.touch(handoff)
     else:
-        _check(session, now)  # taken back from another servicer, or the end before it is still to come
+        look_again(session, now)  # taken back from another servicer, or the end before it is still to come
 
 
 def _ended_in_client(session: Session, old: str | None, code: str | None, at: float, now: float) -> None:
@@ -430,13 +435,13 @@ def _ended_in_client(session: Session, old: str | None, code: str | None, at: fl
             _set_state(session, ServiceState.ENDED, None, at)
         return
     if at + SECOND <= handoff.requested_at or _stale(session, at):
-        _check(session, now)  # the end of an earlier stretch, or news that a younger reading contradicts
+        look_again(session, now)  # the end of an earlier stretch, or news that a younger reading contradicts
         return
     if code:
         session.closings.append(ClosingDraft(handoff, code, at + ENDING_CODE_LIFETIME))
     if session.ending is None:
         if at < session.state_at + SKEW:
-            _check(session, now)  # news of about the same time; in what order they happened only WeCom knows
+            look_again(session, now)  # news of about the same time; in what order they happened only WeCom knows
         finish(session, Operator(OperatorType.AGENT, old or ""), Via.CLIENT, at)
     else:  # our own call is under way and learns from its answer whose end this was: leave it a note
         handoff.via, handoff.operator_id = Via.CLIENT, old
@@ -460,7 +465,7 @@ def _accept(
         session.log(handoff, EventType.ACCEPTED, operator, at, agentId=servicer, via=via)
     elif servicer and handoff.servicer_userid != servicer:
         if via is Via.MESSAGE and at <= session.state_at:
-            _check(session, now)
+            look_again(session, now)
             return
         before, handoff.servicer_userid = handoff.servicer_userid, servicer
         type_ = EventType.TRANSFERRED if before else EventType.ACCEPTED
@@ -530,10 +535,6 @@ def _recall(session: Session, state: ServiceState, servicer: str | None, at: flo
 
 def _stale(session: Session, at: float) -> bool:
     return at + SECOND <= session.state_at
-
-
-def _check(session: Session, at: float) -> None:
-    session.check_at = at if session.check_at is None else min(session.check_at, at)
 
 
 def _text(event: dict[str, Any], name: str) -> str | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from bot.model import SessionKey, StateReading
 from bot.ports import Clock, Ledger
-from bot.sessions import Session, is_over
+from bot.sessions import Session, is_over, look_again
 from bot.states import has_human
 
 LAG = 1.0  # seconds an event may come into the stream after the state that it tells of can be read
@@ -88,7 +88,7 @@ class Untold:
 
     async def _mark(self, keys: Iterable[SessionKey], at: float) -> None:
         def mark(session: Session) -> None:
-            session.check_at = at if session.check_at is None else min(session.check_at, at)
+            look_again(session, at)
 
         await self._ledger.change_all(keys, mark, self._clock.now())
 

@@ -14,7 +14,7 @@ import pytest
 from bot.closing import ClosingMessages
 from bot.ending import EndResult, Move, Outcome, StateRead
 from bot.errors import WeComError
-from bot.handoffs import GIVE_UP_AFTER, LEASE, Handoffs
+from bot.handoffs import GIVE_UP_AFTER, LATE, LEASE, Handoffs
 from bot.model import (
     EventType,
     Handoff,
@@ -76,6 +76,11 @@ class Bot:
         self.told.clear()
         await self.handoffs.settle_pending(self._tell)
         return [result for _, result in self.told]
+
+    async def settle_late(self) -> list[Outcome]:
+        """When no answer can be on its way any more."""
+        self.clock.move(LATE)
+        return [result.outcome for result in await self.settle()]
 
     async def _tell(self, pending: PendingEnding, result: EndResult) -> None:
         self.told.append((pending, result))
@@ -767,7 +772,7 @@ async def test_a_conversation_that_went_on_is_not_ended_blindly(bot: Bot, who: s
     else:
         bot.kf.servicer_writes(KF, ANN, LI, "请稍等")
     await bot.hear()
-    assert [result.outcome for result in await bot.settle()] == [Outcome.FAILED]
+    assert await bot.settle_late() == [Outcome.FAILED]
     assert (bot.state.state, (await bot.handoff()).status) == (HUMAN, HandoffStatus.IN_PROGRESS)
     assert (await bot.types())[-1] is EventType.END_FAILED
 
@@ -792,8 +797,45 @@ async def test_the_customers_next_session_is_not_ended_for_the_last(bot: Bot) ->
 
     bot.kf.after("trans", lost)
     assert (await bot.end()).outcome is Outcome.UNKNOWN
-    assert [result.outcome for result in await bot.settle()] == [Outcome.FAILED]
+    assert await bot.settle_late() == [Outcome.FAILED]
     assert (bot.state, len(bot.kf.called("trans"))) == (StateReading(HUMAN, LI), 1)
+
+
+async def overtaken(bot: Bot) -> None:
+    """The move is on its way for longer than anybody waits, and the servicer writes meanwhile."""
+    await left_pending(bot)
+    bot.clock.move(1)
+    bot.kf.servicer_writes(KF, ANN, LI, "请稍等")
+    await bot.hear()
+
+
+async def test_a_move_that_takes_effect_after_the_conversation_went_on_is_still_ours(bot: Bot) -> None:
+    await overtaken(bot)
+    bot.clock.move(2)
+    await bot.handoffs.settle_pending(bot._tell)
+    assert (bot.told, bot.state.state) == ([], HUMAN)
+    bot.kf.session_state(KF, ANN, ENDED)
+    await bot.handoffs.settle_pending(bot._tell)
+    assert [result.outcome for _, result in bot.told] == [Outcome.ENDED]
+    handoff = await bot.handoff()
+    assert (handoff.status, handoff.via, handoff.operator_id) == (HandoffStatus.COMPLETED, Via.COMMAND, AGENT.id)
+    assert len(bot.kf.called("trans")) == 1
+
+
+async def test_who_asks_again_meanwhile_need_not_wait_for_it(bot: Bot) -> None:
+    await overtaken(bot)
+    bot.clock.move(2)
+    await bot.handoffs.settle_pending(bot._tell)
+    assert (await bot.end(COLLEAGUE)).outcome is Outcome.ENDED
+    assert (await bot.handoff()).operator_id == COLLEAGUE.id
+
+
+async def test_where_a_move_went_unanswered_and_the_next_was_refused_it_is_looked_at_again(bot: Bot) -> None:
+    """The first may be on its way still."""
+    bot.kf.before("trans", raising(unavailable()), raising(refusal(95016)))
+    assert (await bot.end()).outcome is Outcome.FAILED
+    bot.clock.move(LATE)
+    assert await bot.ledger.due_checks(bot.clock.now(), 10) == [KEY]
 
 
 async def test_a_queue_after_a_human_shows_that_the_end_has_happened(bot: Bot) -> None:
