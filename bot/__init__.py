@@ -11,6 +11,7 @@ sessions want: `speaker` tells the group, `policies` ends.
                 phrases (what customers' words ask of us)  faults (where the crash sweep may kill the process)
     contracts   ports
     domain      handoffs  attempt (one run through an end)  untold (ends that only the state has shown so far)
+                strays (moves that went unanswered)
                 codes (messages by single-use codes:)  greeting
                 closing (the goodbye)  leaving (ends asked for in the chat)  transfer  bulk (many ends)  locate
                 targets (whom a command means)  teams (which group serves whom)  registry  parsing  wording  replies

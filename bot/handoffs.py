@@ -24,12 +24,11 @@ from bot.sessions import (
     SKEW,
     Ending,
     Session,
-    finish_elsewhere,
     is_over,
-    look_again,
     state_read,
 )
 from bot.states import has_human
+from bot.strays import Strays
 from bot.untold import Readings, Untold
 
 log = logging.getLogger("kfbot.handoffs")
@@ -38,7 +37,6 @@ LIMIT = 9.0  # seconds an end may take before its caller is told that WeCom does
 LOOKS = 5  # at a session that news keep changing; a colleague's end changes it twice
 SECOND_LOOK = 0.3  # seconds before a state is read again that contradicts WeCom's ok
 LEASE = 15.0  # seconds an intention belongs to whoever works on it
-LATE = 20.0  # seconds after which a move that went unanswered takes no effect any more
 GIVE_UP_AFTER = 600.0  # seconds an unsettled intention is tried again
 CLOSING_PATIENCE = 3.0  # seconds a caller waits to hear how the closing message went
 POLL = 0.05
@@ -61,6 +59,7 @@ class Handoffs:
         self._kf, self._ledger, self._clock = kf, ledger, clock
         self._closings, self._sleep, self._limit = closings, sleep, limit
         self._sending: set[asyncio.Task[str]] = set()
+        self._strays = Strays()
         self.untold = Untold(ledger, clock, sleep)
         self.news: Callable[[str], Awaitable[object] | None] = lambda open_kfid: None
         """Reads an account's stream, unless that has just been done. Set where somebody reads it."""
@@ -237,7 +236,9 @@ class Handoffs:
             point("ending.moved")
         except WeComError as refused:
             move = Move(servicer, error=refused)
-            attempt.lost |= isinstance(refused, WeComUnavailable) and refused.sent
+            if isinstance(refused, WeComUnavailable) and refused.sent:
+                attempt.lost = True
+                self._strays.expect(attempt.key, self._clock.now(), attempt.operator, attempt.via)
         attempt.watch(move)
         return move
 
@@ -276,6 +277,7 @@ class Handoffs:
 
         def decide(session: Session) -> tuple[Handoff | None, bool, Session]:
             """The handoff, whether the end is ours, and the session as it stands then."""
+            self._strays.mark(session, now)
             if session.handoff is None or session.handoff.id != ending.handoff_id:
                 return None, False, session  # settled by younger news
             ours = verdict is Verdict.ENDED or (over and attempt.lost)
@@ -284,8 +286,6 @@ class Handoffs:
             if over:
                 return settle_theirs(session, now), False, session
             attempt.log_failure(session, session.handoff, move, now)
-            if attempt.lost:
-                look_again(session, now + LATE)
             return session.handoff, False, session
 
         attempt.handoff, ours, session = await self._ledger.settle_ending(
@@ -370,6 +370,7 @@ class Handoffs:
         """None: WeCom does not answer, it stays pending."""
         attempt = Attempt(key, ending.operator, Via(ending.via), ending.reason, None, unwatched, self._deadline())
         attempt.ending, attempt.lost = ending, True
+        self._strays.expect(key, ending.requested_at, attempt.operator, attempt.via)
         try:
             attempt.see(await self._in_time(attempt, self._kf.state(key)))
         except WeComError as failed:
@@ -383,9 +384,7 @@ class Handoffs:
             attempt.after = attempt.before
             return await self._settle(attempt, Move(None), Verdict.ENDED)
         if session.ending is None or self._outdated(session.ending):
-            if (
-                self._clock.now() < ending.requested_at + LATE
-            ):  # the move may be on its way; who asks anew need not wait
+            if self._strays.may_arrive(key, self._clock.now()):  # whoever asks anew need not wait for it
                 await self._ledger.release_ending(ending.id, self._clock.now(), 0)
                 return None
             return await self._settle(attempt, Move(None), Verdict.STILL_OPEN)
@@ -440,8 +439,9 @@ class Handoffs:
                 return
             handoff, since = session.handoff, over_since[session.key]
             if since is not None:
-                finish_elsewhere(session, since)
+                self._strays.finish(session, since)
             state_read(session, reading, read_at)
+            self._strays.mark(session, read_at)
             if since is not None and session.last_customer_at + SKEW > read_at:
                 session.check_at = now  # written since then, maybe, and in the next session
             if session.handoff is not None and session.handoff is not handoff:
@@ -451,6 +451,7 @@ class Handoffs:
         point("states.followed")
         for key in readings:
             self.untold.conclude(key)
+            self._strays.read(key, read_at)
         if opened:
             self.on_open(opened)
 

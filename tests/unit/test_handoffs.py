@@ -14,7 +14,7 @@ import pytest
 from bot.closing import ClosingMessages
 from bot.ending import EndResult, Move, Outcome, StateRead
 from bot.errors import WeComError
-from bot.handoffs import GIVE_UP_AFTER, LATE, LEASE, Handoffs
+from bot.handoffs import GIVE_UP_AFTER, LEASE, Handoffs
 from bot.model import (
     EventType,
     Handoff,
@@ -27,6 +27,7 @@ from bot.model import (
 )
 from bot.ports import PendingEnding
 from bot.sessions import Session, follow
+from bot.strays import LATE
 from bot.untold import AGAIN, ENOUGH, IN_VAIN
 from storage.database import Database
 from storage.ledger import Ledger
@@ -820,6 +821,23 @@ async def test_a_move_that_takes_effect_after_the_conversation_went_on_is_still_
     handoff = await bot.handoff()
     assert (handoff.status, handoff.via, handoff.operator_id) == (HandoffStatus.COMPLETED, Via.COMMAND, AGENT.id)
     assert len(bot.kf.called("trans")) == 1
+
+
+async def test_so_it_is_where_it_ends_the_customers_next_session(bot: Bot) -> None:
+    """Sent twice, as the first went unanswered; the second arrives when a servicer has taken the session again."""
+    bot.kf.after("trans", raising(unavailable()))
+    bot.kf.before("state", lambda: None, raising(unavailable()))
+    await bot.end()
+    assert [result.outcome for result in await bot.settle()] == [Outcome.ENDED]
+    bot.kf.servicer_writes(KF, ANN, WU, "您好")
+    await bot.hear()
+    await bot.handoffs.read_state(KEY)
+    bot.kf.session_state(KF, ANN, ENDED)
+    bot.clock.move(LATE)
+    assert await bot.ledger.due_checks(bot.clock.now(), 10) == [KEY]
+    await bot.handoffs.read_state(KEY)
+    second, first = await bot.ledger.history(KEY)
+    assert (second.via, second.operator_id, first.via) == (Via.COMMAND, AGENT.id, Via.COMMAND)
 
 
 async def test_who_asks_again_meanwhile_need_not_wait_for_it(bot: Bot) -> None:
