@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from bot.model import SessionKey
@@ -72,11 +73,11 @@ def _session(play: Play, key: SessionKey) -> Iterator[str]:
 
 
 def _least(play: Play, key: SessionKey) -> int:
-    """How many the bot must know. What another program has ended, unheard, and what came after it, may seem one, and so
-    may those of which the state was read before the stream."""
+    """How many the bot must know. What another program has ended, or a move without an answer, unheard, and what came
+    after it, may seem one, and so may those of which the state was read before the stream."""
     count, stretches = 0, play.stretches.of.get(key, [])
     for last, each in zip([None, *stretches[:-1]], stretches, strict=True) if stretches else ():
-        unheard = last is not None and last.ended_by == OTHER
+        unheard = last is not None and (last.ended_by == OTHER or play.stretches.unseen(key, last, each))
         count += each.is_known and not unheard and not play.stretches.overtaken(key, each)
     return count
 
@@ -106,8 +107,13 @@ def _moves(play: Play) -> Iterator[str]:
     moves = [each for each in play.sandbox.ledger.of("trans") if each["args"].get("service_state") == ENDED]
     done = sum(each["errcode"] == 0 for each in moves)
     ended = play.record.one("SELECT count(*) FROM handoffs WHERE completed_at IS NOT NULL")
-    if done > ended:
+    if done > ended + sum(_merged(play, key) for key in KEYS):
         yield f"{done} moves to {ENDED} for {ended} ended handoffs"
+
+
+def _merged(play: Play, key: SessionKey) -> int:
+    stretches = play.stretches.of.get(key, [])
+    return sum(play.stretches.unseen(key, *pair) for pair in pairwise(stretches))
 
 
 async def _healthy(play: Play) -> list[str]:

@@ -99,6 +99,13 @@ class Stretches:
         heard = max((self._heard.get(msgid_of(item), inf) for item in stretch.told), default=inf)
         return any(stretch.ended <= at < heard for at in self._looks.get(key, []))
 
+    def unseen(self, key: SessionKey, ended: Stretch, following: Stretch) -> bool:
+        """The bot's own move ended it, and the next began before the bot has looked. Had it had an answer, it would
+        have looked; as it had none, it finds the session with a human, as it left it."""
+        assert ended.ended is not None
+        looked = any(ended.ended <= at < following.began for at in self._looks.get(key, []))
+        return ended.ended_by == BOT and not looked
+
     @contextmanager
     def seen(self) -> Iterator[None]:
         """Every move of every session and every item of every stream, from now on."""
