@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -90,7 +90,7 @@ class App:
         self.supervisor = Supervisor(core.metrics.observe_restart)
         self.watchdog = Watchdog(core.metrics.stalls.inc)
         token_less, reads = Window(*TOKEN_LESS), AsyncLimiter(*STATE_READS)
-        self.checks = Checks(core.ledger, core.clock, core.handoffs.read_state, reads.acquire)
+        self.checks = Checks(core.ledger, core.clock, core.handoffs.read_state, reads.acquire, hear=self._catch_up_with)
         self.names = Names(core.kf, core.people, core.clock)
         core.handoffs.on_open = self._opened
         core.handoffs.untold.catch_up = self._hear_out
@@ -328,6 +328,11 @@ class App:
 
     async def _catch_up(self, open_kfid: str, patience: float, *, sure: bool = False) -> bool:
         return await self.sync.catch_up(open_kfid, patience, sure=sure)
+
+    async def _catch_up_with(self, accounts: Iterable[str]) -> None:
+        watched = set(self.accounts or accounts)  # none yet: this process has just begun
+        behind = [each for each in accounts if each in watched and self.sync.is_behind(each)]
+        await asyncio.gather(*(self.sync.catch_up(each, PATIENCE, sure=True) for each in behind))
 
     async def _hear_out(self, open_kfid: str) -> bool:
         return await self.sync.catch_up(open_kfid, PATIENCE, sure=True, anew=True)

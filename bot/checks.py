@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from bot.errors import CredentialRejected, KfbotError, RateLimited, TokenExpired, WeComError
 from bot.model import SessionKey, StateReading
@@ -32,6 +32,11 @@ REFUSED_TO_ALL = (RateLimited, CredentialRejected, TokenExpired)
 
 ReadState = Callable[[SessionKey], Awaitable[StateReading]]
 Turn = Callable[[], Awaitable[None]]
+Hear = Callable[[Iterable[str]], Awaitable[object]]
+
+
+async def nothing_new(accounts: Iterable[str]) -> None:
+    """Where no stream is behind."""
 
 
 class Checks:
@@ -42,10 +47,12 @@ class Checks:
         read_state: ReadState,
         turn: Turn,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        hear: Hear = nothing_new,
     ) -> None:
-        """`turn` waits for the next call that the budget allows."""
+        """`turn` waits for the next call that the budget allows. `hear` has these accounts' streams tell what they can
+        where they are behind: a state does not say since when it holds, or what was before."""
         self._ledger, self._clock, self._read_state = ledger, clock, read_state
-        self._turn, self._sleep = turn, sleep
+        self._turn, self._sleep, self._hear = turn, sleep, hear
         self._wanted = asyncio.Event()
 
     def wake(self) -> None:
@@ -86,8 +93,9 @@ class Checks:
         upcoming = await self._ledger.next_check()
         return RETRY if upcoming is None else max(NAP, min(upcoming - self._clock.now(), RETRY))
 
-    async def _batch(self, keys: Iterable[SessionKey]) -> WeComError | None:
+    async def _batch(self, keys: Sequence[SessionKey]) -> WeComError | None:
         """Read these. Returns what would be said to any; then those not yet asked about stay due, and cost no turn."""
+        await self._hear({key.open_kfid for key in keys})
         gate, refused = asyncio.Semaphore(AT_ONCE), list[WeComError]()
 
         async def one(key: SessionKey) -> None:

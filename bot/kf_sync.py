@@ -129,6 +129,11 @@ class KfSync:
         if line.task is None or line.task.done():
             line.task = asyncio.create_task(self._run(line), name=f"sync {open_kfid}")
 
+    def is_behind(self, open_kfid: str) -> bool:
+        """Not read to its end yet, or not since a run failed: a state may show what the stream has still to tell."""
+        line = self._lines.get(open_kfid)
+        return line is None or line.read_at == -inf or line.failing_since is not None
+
     def has_read(self, open_kfid: str) -> bool:
         """This account, or has begun to."""
         return open_kfid in self._lines

@@ -393,9 +393,11 @@ def _open_from_reading(session: Session, reading: StateReading, at: float) -> No
 def _open_on_word(
     session: Session, servicer: str | None, at: float, via: Via, now: float, *, reopened: bool = False
 ) -> None:
-    """Open on the word of an event or message. Just after an end it may be older than that: believed and checked."""
-    if at < session.ended_at + SKEW:
+    """Open on the word of an event or message. Just after an end it may be older than that: believed and checked. So is
+    what a reading came too late for: what is told next is no older than this, and may be its end."""
+    if at < session.ended_at + SKEW or _stale(session, at):
         look_again(session, now)
+    session.state_at = min(session.state_at, at)
     open_handoff(session, HandoffStatus.ACCEPTED, servicer, at, via, reopened=reopened)
 
 
@@ -405,7 +407,8 @@ def _status_changed(session: Session, event: dict[str, Any], at: float, now: flo
     if change == 3:
         _ended_in_client(session, old, _text(event, "msg_code"), at, now)
     elif change in (1, 2, 4):
-        if _stale(session, at) and (session.handoff is None or session.servicer_userid != new):
+        stale = _stale(session, at)
+        if stale and (at < session.ended_at + SKEW if session.handoff is None else session.servicer_userid != new):
             look_again(session, now)
             return
         if session.handoff is None:
@@ -434,14 +437,14 @@ def _ended_in_client(session: Session, old: str | None, code: str | None, at: fl
         if not _stale(session, at):
             _set_state(session, ServiceState.ENDED, None, at)
         return
-    if at + SECOND <= handoff.requested_at or _stale(session, at):
-        look_again(session, now)  # the end of an earlier stretch, or news that a younger reading contradicts
+    if at + SECOND <= handoff.requested_at:
+        look_again(session, now)  # the end of an earlier stretch
         return
     if code:
         session.closings.append(ClosingDraft(handoff, code, at + ENDING_CODE_LIFETIME))
     if session.ending is None:
         if at < session.state_at + SKEW:
-            look_again(session, now)  # news of about the same time; in what order they happened only WeCom knows
+            look_again(session, now)  # a younger reading shows what came after it, or it is of about the same time
         finish(session, Operator(OperatorType.AGENT, old or ""), Via.CLIENT, at)
     else:  # our own call is under way and learns from its answer whose end this was: leave it a note
         handoff.via, handoff.operator_id = Via.CLIENT, old

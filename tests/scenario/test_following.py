@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot import untold
-from bot.model import HandoffStatus, OperatorType, ServiceState, SessionKey, Via
+from bot.model import Handoff, HandoffStatus, OperatorType, ServiceState, SessionKey, Via
 from bot.sessions import HOUR
 from tests.scenario.conftest import ANN, BOB, KF, Stage, a_stage
 
@@ -158,6 +158,32 @@ async def test_so_it_is_after_a_restart_where_the_stream_could_not_be_read_befor
     await running.start()
     handoff = await running.no_handoff()
     assert (handoff.id, handoff.via, handoff.operator_id) == (number, Via.CLIENT, "ZhangSuQuan")
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_what_began_while_the_bot_was_down_is_dated_from_the_stream(stage: Stage, ends: bool) -> None:
+    """Whatever is due to be read at the start: the state does not say since when it holds."""
+    box = stage.sandbox
+    await stage.live()
+    box.customer_writes(KF, ANN, "你好")
+    await stage.until(lambda: _assisted(stage))
+    await stage.stop()
+    box.clock_advance(5)
+    began = int(box.now())
+    box.servicer_takes(KF, ANN, "LiNa")
+    box.clock_advance(5)
+    if ends:
+        box.servicer_ends(KF, ANN)
+    box.clock_advance(600)
+    await stage.start()
+    handoff = await (_a_past_one(stage) if ends else stage.open_handoff())
+    assert (handoff.requested_at, handoff.servicer_userid) == (began, "LiNa")
+    assert handoff.via == (Via.CLIENT if ends else None)
+
+
+async def _a_past_one(stage: Stage) -> Handoff:
+    await stage.until(lambda: stage.bot.core.ledger.history(SessionKey(KF, ANN)))
+    return await stage.no_handoff()
 
 
 async def test_names_of_customers_are_learned(running: Stage) -> None:

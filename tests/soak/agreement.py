@@ -78,7 +78,7 @@ def _least(play: Play, key: SessionKey) -> int:
     count, stretches = 0, play.stretches.of.get(key, [])
     for last, each in zip([None, *stretches[:-1]], stretches, strict=True) if stretches else ():
         unheard = last is not None and (last.ended_by == OTHER or play.stretches.unseen(key, last, each))
-        count += each.is_known and not unheard and not play.stretches.overtaken(key, each)
+        count += each.is_known and not unheard
     return count
 
 

@@ -234,13 +234,15 @@ def command(play: Play, who: int, member: int, which: int) -> None:
 @step(len(GROUP), 2, weight=1)
 async def command_end_all(play: Play, member: int, at_once: int) -> None:
     """And confirms it, when the list has come."""
+    await _turns(play)
     mark = play.sandbox.mark
     _mentions(play, member, ("/end all idle>5m", "/end all open>1m")[at_once])
     play.begin(_confirm(play, member, mark))
 
 
 @step(CARDS, 3, len(GROUP), 2, weight=4)
-def taps(play: Play, card: int, button: int, member: int, twice: int) -> None:
+async def taps(play: Play, card: int, button: int, member: int, twice: int) -> None:
+    await _turns(play)
     cards = [each for each in reversed(play.sandbox.group_messages(CHAT)) if each.card][: card + 1]
     for shown in cards[-1:]:
         keys = _keys(shown)
@@ -290,6 +292,12 @@ async def trouble(play: Play, which: int, times: int) -> None:
 
 
 # -- what they share
+
+
+async def _turns(play: Play) -> None:
+    """Before what may be about any session."""
+    for key in KEYS:
+        await play.turn(key)
 
 
 def _says(play: Play, key: SessionKey, words: str, menu_id: str = "") -> None:

@@ -241,6 +241,41 @@ def test_news_older_than_a_reading_that_contradict_it_are_checked_not_believed()
     assert (life.open.servicer_userid, life.session.check_at) == (WU, T + 1)
 
 
+def test_a_stretch_that_a_reading_was_too_late_for_is_on_record_with_its_end() -> None:
+    """The bot was down, or its callbacks were lost: it reads that the session is over, and then that it began."""
+    life = Life().customer(T).read(StateReading(ENDED), T + 900)
+    life.taken(T + 10, now=T + 901)
+    assert (life.open.requested_at, life.session.check_at) == (T + 10, T + 901)
+    life.servicer(T + 20, now=T + 901).ended(T + 30, now=T + 901)
+    assert (life.session.handoff, life.session.state) == (None, ENDED)
+    assert (life.handoffs[0].via, life.handoffs[0].completed_at, life.codes) == (Via.CLIENT, T + 30, ["CODE"])
+
+
+def test_so_it_is_where_nothing_but_the_servicers_words_tell_of_it() -> None:
+    life = Life().customer(T).read(StateReading(NEW), T + 900)
+    life.servicer(T + 20, now=T + 901).ended(T + 30, now=T + 901)
+    assert (life.handoffs[0].via, life.handoffs[0].completed_at) == (Via.CLIENT, T + 30)
+
+
+def test_where_nothing_tells_of_its_end_it_was_made_elsewhere() -> None:
+    life = Life().customer(T).read(StateReading(ENDED), T + 900).taken(T + 10, now=T + 901)
+    life.read(StateReading(ENDED), T + 902)
+    assert (life.session.handoff, life.handoffs[0].via) == (None, Via.ELSEWHERE)
+
+
+@pytest.mark.parametrize("at", [T - 80, T - SKEW - 1])
+def test_news_of_a_stretch_that_is_on_record_with_its_end_begin_none(at: float) -> None:
+    life = Life().closed_before(T).read(StateReading(ENDED), T + 900).taken(at, now=T + 901)
+    assert (life.session.handoff, life.session.check_at, len(life.handoffs)) == (None, T + 901, 1)
+
+
+def test_an_end_older_than_a_reading_ends_what_began_before_it() -> None:
+    """The reading shows the stretch after it, with the same servicer."""
+    life = served().read(HUMAN_LI, T + 60).ended(T, now=T + 61)
+    assert (life.session.handoff, life.handoffs[0].completed_at, life.session.check_at) == (None, T, T + 61)
+    assert life.read(HUMAN_LI, T + 62).open.id == 2
+
+
 def test_old_news_that_agree_change_nothing() -> None:
     life = served().read(HUMAN_LI, T)
     before = (snapshot(life.open), list(life.log), life.session.check_at)
