@@ -22,8 +22,10 @@ BATCH = 50
 AT_ONCE = 8
 NAP = 1.0  # seconds between looks while marks lie in the future
 RETRY = 15.0  # seconds until a session whose read failed is read again
+REFUSED_AGAIN = (15.0, 60.0, 240.0)  # the same where WeCom would not say; then it is left to what looks at all of them
 PAUSE_AFTER_REFUSAL = 60.0
 LOOK_AGAIN = 5.0  # after a hit limit: the client finds out whether it still holds
+FOREIGN = 40096  # not a customer of this corp
 QUIET = 600.0  # seconds after which what is known of an open handoff is old
 UNSERVED = 1800.0  # the same of a session that no human is known to have
 QUIET_EVERY, QUIET_AT_ONCE = 60.0, 100  # at most 100 reads a minute of the 10,000 that WeCom grants a corp
@@ -54,6 +56,7 @@ class Checks:
         self._ledger, self._clock, self._read_state = ledger, clock, read_state
         self._turn, self._sleep, self._hear = turn, sleep, hear
         self._wanted = asyncio.Event()
+        self._refusals: dict[SessionKey, int] = {}
 
     def wake(self) -> None:
         self._wanted.set()
@@ -105,6 +108,7 @@ class Checks:
                 await self._turn()
                 try:
                     await self._read_state(key)
+                    self._refusals.pop(key, None)
                 except WeComError as failed:
                     await self._later(key, failed)
                     if isinstance(failed, REFUSED_TO_ALL):
@@ -115,17 +119,25 @@ class Checks:
 
     async def _later(self, key: SessionKey, failed: WeComError) -> None:
         """Trouble of the network or the app has a kind of its own, and passes; a plain refusal is of this very session
-        (a foreign or deleted customer), and stays."""
-        now = self._clock.now()
-        passing = type(failed) is not WeComError
+        (a foreign customer, a deleted account), and most often stays."""
+        now, passing = self._clock.now(), type(failed) is not WeComError
         log.warning("state not read | %s %s", key.external_userid, failed)
+        pause = RETRY if passing else self._after_refusal(key, failed.errcode)
 
         def postpone(session: Session) -> None:
-            session.check_at = now + RETRY if passing else None
+            session.check_at = now + pause if pause else None
             if not passing:  # nothing was learned, but the others are asked about first
                 session.state_at = max(session.state_at, now)
 
         await self._ledger.change(key, postpone, now)
+
+    def _after_refusal(self, key: SessionKey, errcode: int) -> float | None:
+        """Seconds; None where it was asked often enough."""
+        count = self._refusals.pop(key, 0)
+        if errcode == FOREIGN or count == len(REFUSED_AGAIN):
+            return None
+        self._refusals[key] = count + 1
+        return REFUSED_AGAIN[count]
 
     async def _wait(self, seconds: float) -> None:
         resting = asyncio.ensure_future(self._sleep(seconds))

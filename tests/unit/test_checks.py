@@ -8,7 +8,18 @@ from contextlib import suppress
 
 import pytest
 
-from bot.checks import AT_ONCE, BATCH, LOOK_AGAIN, PAUSE_AFTER_REFUSAL, QUIET, QUIET_AT_ONCE, RETRY, UNSERVED, Checks
+from bot.checks import (
+    AT_ONCE,
+    BATCH,
+    LOOK_AGAIN,
+    PAUSE_AFTER_REFUSAL,
+    QUIET,
+    QUIET_AT_ONCE,
+    REFUSED_AGAIN,
+    RETRY,
+    UNSERVED,
+    Checks,
+)
 from bot.closing import ClosingMessages
 from bot.errors import CredentialRejected, RateLimited, StorageError, TokenExpired, WeComBusy, WeComError
 from bot.handoffs import Handoffs
@@ -357,3 +368,27 @@ async def test_a_session_that_cannot_be_read_does_not_stand_in_the_way_of_the_ot
     fake_kf.calls.clear()
     await look(checks)
     assert fake_kf.calls == []
+
+
+async def test_a_session_that_wecom_would_not_tell_of_is_asked_about_some_more_times(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock
+) -> None:
+    with_human(fake_kf, ANN)
+    await mark(ledger, KEY, fake_clock.now())
+    fake_kf.before("state", *(raising(refusal(95000)) for _ in REFUSED_AGAIN))
+    await checks.work_off()
+    for pause in REFUSED_AGAIN:
+        assert await ledger.open_handoff(KEY) is None
+        fake_clock.move(pause)
+        await checks.work_off()
+    assert await ledger.open_handoff(KEY) is not None
+
+
+async def test_but_not_for_ever(checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock) -> None:
+    with_human(fake_kf, ANN)
+    await mark(ledger, KEY, fake_clock.now())
+    fake_kf.down = refusal(95000)
+    for pause in (0.0, *REFUSED_AGAIN):
+        fake_clock.move(pause)
+        await checks.work_off()
+    assert ((await ledger.session(KEY)).check_at, len(fake_kf.calls)) == (None, 1 + len(REFUSED_AGAIN))
