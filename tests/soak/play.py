@@ -17,7 +17,6 @@ from apscheduler.triggers.interval import IntervalTrigger
 from bot.app import App
 from bot.core import Core
 from bot.model import SessionKey, StateReading
-from bot.ports import Committed
 from bot.sandbox import Sandbox, SandboxConfig
 from bot.scheduler import Job
 from tests.receiver import Receiver, receiving
@@ -71,8 +70,8 @@ class Rounds:
 
 
 class PlayStage(Stage):
-    """Time needs no help here: limits of calls and pauses are kept as they are. `stretches` is told what the bot learns
-    when."""
+    """Time needs no help here: limits of calls and pauses are kept as they are. `stretches` is told when the bot
+    looks."""
 
     stretches: Stretches
 
@@ -85,19 +84,14 @@ class PlayStage(Stage):
         return self.app
 
     def _listen(self, core: Core) -> None:
-        state, commit = core.kf.state, core.sync_store.commit
+        state = core.kf.state
 
         async def looked(key: SessionKey) -> StateReading:
             reading = await state(key)
             self.stretches.looked(key)
             return reading
 
-        async def committed(*args: Any) -> Committed:
-            done = await commit(*args)
-            self.stretches.heard(item.msgid for item in done.fresh)
-            return done
-
-        vars(core.kf)["state"], vars(core.sync_store)["commit"] = looked, committed
+        vars(core.kf)["state"] = looked
 
 
 class Play:

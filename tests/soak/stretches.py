@@ -5,10 +5,9 @@ The record is compared with this, not with what the bot has heard of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import inf
 from unittest.mock import patch
 
 from bot.model import SessionKey
@@ -57,7 +56,6 @@ class Stretches:
         self.of: dict[SessionKey, list[Stretch]] = {}
         self.items: list[Item] = []
         self._looks: dict[SessionKey, list[float]] = {}
-        self._heard: dict[str, float] = {}
         self._asked: dict[SessionKey, list[tuple[float, str]]] = {}
         self.who, self.silent = BOT, False
 
@@ -86,18 +84,6 @@ class Stretches:
     def looked(self, key: SessionKey) -> None:
         """The bot has read the state."""
         self._looks.setdefault(key, []).append(self._sandbox.now())
-
-    def heard(self, msgids: Iterable[str]) -> None:
-        """The bot has put these items on record."""
-        self._heard.update(dict.fromkeys(msgids, self._sandbox.now()))
-
-    def overtaken(self, key: SessionKey, stretch: Stretch) -> bool:
-        """The bot has read the state when this one was over, and before it could read what the stream told of it. Then
-        it cannot tell this one and the next apart: a state does not say since when it holds."""
-        if stretch.ended is None:
-            return False
-        heard = max((self._heard.get(msgid_of(item), inf) for item in stretch.told), default=inf)
-        return any(stretch.ended <= at < heard for at in self._looks.get(key, []))
 
     def unseen(self, key: SessionKey, ended: Stretch, following: Stretch) -> bool:
         """The bot's own move ended it, and the next began before the bot has looked. Had it had an answer, it would
