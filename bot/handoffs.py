@@ -139,11 +139,15 @@ class Handoffs:
                     point("ending.told")
 
     async def drain(self, seconds: float) -> None:
-        """Let goodbyes that are under way get through before the process leaves: soon their codes are dead."""
-        if self._sending:
-            await asyncio.wait(self._sending, timeout=seconds)
-        for sending in self._sending:
-            sending.cancel()
+        """Let goodbyes that are under way get through before the process leaves: soon their codes are dead. None is
+        left when this ends, however it ends."""
+        try:
+            if self._sending:
+                await asyncio.wait(self._sending, timeout=seconds)
+        finally:
+            for sending in self._sending:
+                sending.cancel()
+            await asyncio.gather(*self._sending, return_exceptions=True)
 
     # -- one end
 

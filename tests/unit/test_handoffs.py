@@ -734,6 +734,20 @@ async def test_nor_is_it_lost_where_wecom_is_slow_to_confirm_the_end(start: Star
     assert (result.outcome, result.after, bot.goodbyes) == (Outcome.ENDED, None, ["客服已结束对话"])
 
 
+async def test_no_goodbye_outlives_the_drain_even_one_that_is_cut_off(start: StartBot) -> None:
+    """The database is closed next."""
+    bot = await start(limit=0.5)
+    await served(bot)
+    async with hanging(bot, "send_on_event", "before"):
+        assert (await bot.end()).closing == "sending"
+        (sending,) = bot.handoffs._sending
+        draining = asyncio.create_task(bot.handoffs.drain(30))
+        await asyncio.sleep(0)
+        draining.cancel()
+        await asyncio.wait({draining})
+        assert sending.done()
+
+
 async def test_a_crash_before_the_goodbye_leaves_it_to_the_next_start(bot: Bot, start: StartBot) -> None:
     await crash(bot, "send_on_event", "before", bot.end)
     heir = await start()
