@@ -1,4 +1,4 @@
-"""Named points of the code at which the process can be made to die, for the crash sweep in `tests/soak`.
+"""Named points of the code at which the process can be made to die, for the crash sweep in `tests/soak/kills`.
 
     KFBOT_FAULT_POINT=ending.recorded:2    the process kills itself at the second passing of that point
 

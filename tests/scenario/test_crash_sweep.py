@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.children import ROOT
 from bot import faults
-from tests.soak import points
-from tests.soak.house import House
-from tests.soak.nursery import Nursery
-from tests.soak.sweep import LIMIT, Survey, carry_out, kills_at, survey
+from tests.soak.kills import points
+from tests.soak.kills.house import House
+from tests.soak.kills.nursery import Nursery
+from tests.soak.kills.sweep import LIMIT, Survey, carry_out, kills_at, survey
 
 pytestmark = pytest.mark.timeout(3 * LIMIT)
 TRIES = 3  # how often a point is passed hangs on how news fold; the first passing is there in every scene
@@ -38,7 +39,7 @@ async def test_a_kill_at_any_point_loses_nothing_and_doubles_nothing(
     point: str, found: Survey, nursery: Nursery, tmp_path: Path
 ) -> None:
     kills = kills_at(point, found)
-    assert kills, f"no scene of tests/soak/scenes.py passes {point}"
+    assert kills, f"no scene of tests/soak/kills/scenes.py passes {point}"
     for number, kill in enumerate(kills[:TRIES]):
         result = await carry_out(kill, tmp_path / str(number), nursery)
         assert not result.wrong, f"{kill}: {result.wrong}"
@@ -58,10 +59,10 @@ def test_each_point_has_a_name_of_its_own_said_as_a_literal() -> None:
 def test_nothing_but_the_sweep_sets_the_variable() -> None:
     """No file of the product names it, but the one that reads it."""
     places = ("bot", "commands", "storage", "bench", "docs", "deploy", ".ci")
-    files = [file for place in places for file in sorted((points.ROOT / place).rglob("*")) if file.suffix != ".pyc"]
-    files += sorted(points.ROOT.glob("*"))
+    files = [file for place in places for file in sorted((ROOT / place).rglob("*")) if file.suffix != ".pyc"]
+    files += sorted(ROOT.glob("*"))
     naming = [file for file in files if file.is_file() and faults.VARIABLE.encode() in file.read_bytes()]
-    assert [file.relative_to(points.ROOT).as_posix() for file in naming] == ["bot/faults.py"]
+    assert [file.relative_to(ROOT).as_posix() for file in naming] == ["bot/faults.py"]
 
 
 async def test_the_variable_kills_the_program_as_it_is_shipped(nursery: Nursery, tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ async def test_the_variable_kills_the_program_as_it_is_shipped(nursery: Nursery,
         environment = {**os.environ, faults.VARIABLE: "page.fetched:1"}
         words = ("bot.py", "run", "--settings", str(tmp_path / "settings.yaml"))
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *words, cwd=points.ROOT, env=environment, stdout=asyncio.subprocess.DEVNULL
+            sys.executable, *words, cwd=ROOT, env=environment, stdout=asyncio.subprocess.DEVNULL
         )
         try:
             async with asyncio.timeout(LIMIT):

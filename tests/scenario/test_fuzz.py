@@ -14,11 +14,11 @@ import pytest
 from bot.app import App
 from bot.core import Core
 from bot.settings_file import load
-from tests.soak.fuzz_calls import talk_all
-from tests.soak.fuzz_dice import Dice
-from tests.soak.fuzz_frames import say_all
-from tests.soak.fuzz_house import House
-from tests.soak.fuzz_tally import Tally, ask_all
+from tests.soak.fuzz.calls import talk_all
+from tests.soak.fuzz.dice import Dice
+from tests.soak.fuzz.frames import say_all
+from tests.soak.fuzz.house import House
+from tests.soak.fuzz.tally import Tally, ask_all
 
 COUNT = 300
 SEED = "always the same"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.load_run import PATIENCE, run
-from tests.soak.load_shape import Shape
-from tests.soak.load_truth import wrong
+from tests.soak.load.run import PATIENCE, run
+from tests.soak.load.shape import Shape
+from tests.soak.load.truth import wrong
 
 SHAPE = Shape(seconds=4.0, rate=100, customers=200, accounts=4, served=80, ends=2, tick="1s")
 

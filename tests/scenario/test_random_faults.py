@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.soak.runs import Search
+from tests.soak.runs.search import Search
 
 SEQUENCES, STEPS = 15, 30
 

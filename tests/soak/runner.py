@@ -44,8 +44,8 @@ def section(name: str) -> Callable[[Run], Run]:
 
 
 def sections() -> Iterator[tuple[str, Run]]:
-    """All of them, by name: importing a module of this package is what registers it."""
+    """All of them, by name: each is a package here, and importing its `section` registers it."""
     for module in pkgutil.iter_modules(package.__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"tests.soak.{module.name}")
+        if module.ispkg:
+            importlib.import_module(f"tests.soak.{module.name}.section")
     yield from sorted(_sections.items())

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
+from bench.children import ROOT
 from bot import faults
 from bot.faults import dies_at, point
-from tests.soak.points import ROOT
 
 PASSES = (
     "from bot.faults import point; [print(name, flush=True) or point(name) for name in ('a.a', 'b.b', 'a.a', 'c.c')]"

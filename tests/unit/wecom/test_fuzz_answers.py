@@ -18,7 +18,7 @@ from bot.wecom.client import KfClient
 from storage.ledger import Ledger
 from storage.sync_store import SyncStore
 from tests.fakes import ANN, BOB, KF, FakeClock, FakeKf, FakeSleep
-from tests.soak.fuzz_dice import Dice
+from tests.soak.fuzz.dice import Dice
 
 COUNT = 300
 KEY = SessionKey(KF, ANN)
