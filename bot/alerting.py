@@ -40,9 +40,9 @@ class Alerting:
         self.notices = Notices(channel, lifeline, core.chats, clock, say, lambda: teams.first)
         has_callback = bool(settings.callback.token.get_secret_value())
         self.silence = Silence(settings.kf.poll, clock.now()) if has_callback else None
-        skew = Skew(lambda: core.http.server_time(f"{settings.wecom.api_base}/"), clock)
+        self.skew = Skew(lambda: core.http.server_time(f"{settings.wecom.api_base}/"), clock)
         self.alarms = Alarms(
-            core.kf, core.upstream, self.silence, skew, core.chats, clock, self.notices, say,
+            core.kf, core.upstream, self.silence, self.skew, core.chats, clock, self.notices, say,
             lambda: teams.first, teams.chat_of, name_of, self._read_any, core.database.prove,
         )  # fmt: skip
         admins = sorted(settings.roles.admins)

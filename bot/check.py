@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -457,11 +457,13 @@ async def _look_at_all(bench: Bench, as_json: bool) -> list[Finding]:
     """Each line is printed when it is known: the slow ones are the interesting ones."""
     findings: list[Finding] = []
     without: dict[str, str] = {}  # checks that gave nothing to stand on, and the first cause
+    redaction = log.Redaction(secrets_of(bench.settings))  # an address that is shown may hold a password
     for check in CHECKS:
         cause = without.get(check.needs)
         found = [bench.skipped(check.name, cause)] if cause else await _guarded(check, bench)
         if not any(each.ok for each in found):
             without[check.name] = cause or check.name
+        found = [replace(each, detail=redaction.text(each.detail)) for each in found]
         findings += found
         if not as_json:
             click.echo("\n".join(_line(bench, each) for each in found))

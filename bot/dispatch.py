@@ -114,7 +114,11 @@ class Dispatch:
 
         To be called before the channel can bring a message.
         """
-        self.teams.take_up(await self.chats.paired())
+        earlier = await self.chats.paired()
+        self.teams.take_up(earlier)
+        for chat_id in earlier:
+            if chat_id not in self.paired:
+                log.warning("paired by code, but group.chat_ids does not name it: chat=%s may do nothing", chat_id)
         self._lost = await self.chats.lost(self.clock.now() - ANSWERABLE)
 
     async def own_up(self) -> None:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 
@@ -60,7 +60,6 @@ class Hooks:
     """Nothing can be recorded now."""
 
 
-MANY_AGAIN = 100  # replays of which one is handed on: whoever seals nothing anew pays with delay, and no news are lost
 OUTCOMES = ("kf", "accounts", "foreign", "verified", "replayed", "rejected")
 
 
@@ -76,7 +75,6 @@ class CallbackRoute:
         self._outcomes = {name: metrics.callbacks.labels(name) for name in OUTCOMES}
         self._replays, self._bad = Replays(FRESH_SECONDS), Limit(*REJECTED)
         self._lines = Folded(log, "callbacks rejected")
-        self._again = 0
 
     async def verify(self, request: web.Request) -> web.Response:
         """WeCom checks the URL when it is saved in the console: the decrypted echo, within 1 s, bare."""
@@ -108,8 +106,7 @@ class CallbackRoute:
         if signature not in self._replays:
             return False
         self._outcomes["replayed"].inc()
-        self._again += 1
-        return self._again % MANY_AGAIN != 0
+        return True
 
     def _hand_on(self, event: CallbackEvent) -> None:
         """Whoever is woken tries until it has succeeded, and the next process does so by itself."""
@@ -192,7 +189,8 @@ class _Brief(logging.Filter):
         if isinstance(error, HttpProcessingError):
             record.msg, record.args = "not HTTP | reason=%s", (type(error).__name__,)
             record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
-        return not isinstance(error, web.RequestPayloadError)  # that one has had its answer and its line
+        # The one has had its answer and its line, and who has hung up misses none.
+        return not isinstance(error, (web.RequestPayloadError, ClientConnectionResetError))
 
 
 _BRIEF = _Brief()

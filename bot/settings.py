@@ -95,9 +95,9 @@ def _userids(value: Any) -> Any:
     """An empty list lets everybody in, so that it must not come of names that were left out by mistake."""
     listed = _text_or_list(value)
     names = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
-    only_commas = isinstance(value, str) and "," in value and not names
-    if only_commas or any(not each or each != each.strip() for each in names):
-        raise ValueError("names nobody, or not as WeCom does; leave it empty, or write userids like LiNa")
+    blank = isinstance(value, str) and not names and not value.lstrip().startswith("[")
+    if blank or any(not each or each != each.strip() for each in names):
+        raise ValueError("names nobody, or not as WeCom does; leave it out, or write [] or userids like LiNa")
     return listed
 
 
@@ -548,7 +548,7 @@ def missing_for_run(settings: Settings) -> list[tuple[str, str]]:
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """Everything that must never stand in a log. The keys of webhook robots stand in their addresses."""
+    """Everything that must never be shown. Some stand in addresses: the keys of webhook robots, a gateway's password."""
     held = [
         settings.wecom.secret,
         settings.callback.token,
@@ -557,6 +557,7 @@ def secrets_of(settings: Settings) -> list[str]:
         *(each.secret for each in settings.webhooks),
     ]
     addresses = [settings.group.webhook.url, *(each.url for each in settings.webhooks)]
+    addresses += [settings.wecom.api_base, settings.group.aibot.url, settings.server.public_url]
     in_addresses = [value for address in addresses for _, value in parse_qsl(urlsplit(address).query)]
     in_addresses += [password for address in addresses if (password := urlsplit(address).password)]
     return [secret.get_secret_value() for secret in held] + in_addresses

@@ -25,11 +25,18 @@ class Skew:
 
     async def ahead(self) -> float:
         """Seconds that our clock is ahead of WeCom's; 0 while they agree within `LIMIT`, or WeCom does not tell."""
-        now, passed = self._clock.now(), self._monotonic()
-        jumped = abs((now - self._seen_at) - (passed - self._asked_at)) > JUMP
-        if jumped or self._ahead or passed - self._asked_at > EVERY:
+        if self._in_doubt() or self._ahead or self._monotonic() - self._asked_at > EVERY:
             await self._compare()
         return self._ahead
+
+    async def agrees(self) -> bool:
+        """Whether WeCom has been asked since our clock was last set, and does not say otherwise."""
+        return not await self.ahead() and not self._in_doubt()
+
+    def _in_doubt(self) -> bool:
+        if self._asked_at == float("-inf"):
+            return True
+        return abs((self._clock.now() - self._seen_at) - (self._monotonic() - self._asked_at)) > JUMP
 
     async def _compare(self) -> None:
         try:

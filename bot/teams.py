@@ -20,8 +20,9 @@ class Teams:
         self._serving: dict[str, set[str]] = {}
 
     def take_up(self, chat_ids: Iterable[str]) -> None:
-        """Groups paired by code in earlier lives, the first one first."""
-        self._earlier = list(chat_ids)
+        """Groups paired by code in earlier lives, the first one first. Where the settings name groups, those alone
+        count: else nobody could take back what a code has once given."""
+        self._earlier = [] if self._named else list(chat_ids)
         self._paired.update(self._earlier)
 
     def serve(self, servicers: Iterable[tuple[str, str]]) -> None:

@@ -60,10 +60,14 @@ class CallbackCrypto:
 
         `timestamp` is not compared with the clock: nothing happens here beyond giving back what the holder of the token
         encrypted, and a clock that is wrong must show up in the events' rejections and in `check`, not as a console
-        that will not save the URL and cannot say why.
+        that will not save the URL and cannot say why. But the signature is made as an event's is: an event that
+        somebody has seen on its way must not be opened for them here.
         """
         self._check_signature(msg_signature, timestamp, nonce, echostr)
-        return self._decrypt(echostr).encode()
+        echo = self._decrypt(echostr)
+        if echo.lstrip().startswith("<"):
+            raise CallbackRejected("echo")
+        return echo.encode()
 
     def open(self, msg_signature: str, timestamp: str, nonce: str, body: bytes, *, now: float) -> str:
         """The XML inside an event. Raises `CallbackRejected` and nothing else, whatever `body` holds.

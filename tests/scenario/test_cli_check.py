@@ -200,6 +200,13 @@ async def test_nobody_listens_there(shell: Terminal) -> None:
     assert "group.aibot" in said(found, "group")
 
 
+async def test_a_password_in_an_address_is_not_shown(shell: Terminal) -> None:
+    shell.with_settings(wecom={"api_base": "http://gateway:hunter2hunter2@127.0.0.1:9"})
+    ran, found = await checked(shell)
+    assert "127.0.0.1:9" in said(found, "settings")
+    assert "hunter2" not in ran.out
+
+
 async def test_a_wrong_secret(shell: Terminal) -> None:
     shell.with_settings(wecom={"secret": "wrong-secret"})
     ran, found = await checked(shell)

@@ -79,6 +79,23 @@ async def lived(stage: Stage, folder: Path) -> dict[str, set[str]]:
     return found
 
 
+async def test_a_clock_that_runs_ahead_deletes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record would be gone for good, however soon somebody sets the clock right."""
+    async with a_stage(tmp_path) as stage:
+        await stage.live()
+        number = await stage.with_human()
+        assert "✅" in await stage.ask(f"/end {number}")
+        await stage.no_handoff()
+        right = stage.bot.core.clock.now
+        monkeypatch.setattr(type(stage.bot.core.clock), "now", lambda _: right() + 400 * 86400)
+        await pruned(stage)
+        assert await stage.bot.core.ledger.handoff(number) is not None
+        monkeypatch.undo()
+        await stage.later(400 * 86400)
+        await pruned(stage)
+        assert await stage.bot.core.ledger.handoff(number) is None
+
+
 async def pruned(stage: Stage) -> None:
     await stage.bot._prune()
 

@@ -61,7 +61,7 @@ def test_roles_that_say_nothing_stop_the_bot_instead_of_letting_everybody_in(tmp
     assert any("roles" in key or "yaml" in f"{key} {what}" for key, what in refused.value.problems)
 
 
-@pytest.mark.parametrize("value", [",", " , ,", '[""]', '["LiNa"', "[LiNa]"])
+@pytest.mark.parametrize("value", ["", " ", ",", " , ,", '[""]', '["LiNa"', "[LiNa]"])
 def test_nor_does_an_environment_that_was_filled_with_nothing(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("KFBOT_ROLES__AGENTS", value)
     with pytest.raises(SettingsError):

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp import ClientConnectionResetError, ClientSession, ClientTimeout, web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -259,6 +259,15 @@ async def test_a_client_that_hangs_up_in_the_middle_is_one_line(
     assert lines(caplog) == ["callback rejected | reason=body from=127.0.0.1"]
 
 
+async def test_a_client_that_is_gone_before_it_may_continue_is_no_error(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """aiohttp answers `Expect` before anything of ours is asked, may find nobody there, and calls that an error."""
+    gone = ClientConnectionResetError("Cannot write to closing transport")
+    logging.getLogger("aiohttp.server").error("Error handling request from %s", "127.0.0.1", exc_info=gone)
+    assert caplog.records == []
+
+
 async def test_a_client_that_does_not_finish_is_not_waited_for(
     site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,17 +294,10 @@ async def test_without_a_callback_in_the_settings_there_is_none() -> None:
 
 async def test_a_replayed_event_is_answered_and_wakes_nobody(site: Site) -> None:
     query, body = envelope(kf_event())
-    for _ in range(50):
+    for _ in range(500):
         assert await site.ask("POST", CALLBACK, params=query, data=body) == (200, b"success")
     assert site.woken == [("wk1", "ENCtoken")]
-    assert (site.count("kf"), site.count("replayed")) == (1, 49)
-
-
-async def test_a_sender_that_seals_nothing_anew_is_heard_now_and_then(site: Site) -> None:
-    query, body = envelope(kf_event())
-    for _ in range(1 + 2 * server.MANY_AGAIN):
-        assert await site.ask("POST", CALLBACK, params=query, data=body) == (200, b"success")
-    assert len(site.woken) == 3
+    assert (site.count("kf"), site.count("replayed")) == (1, 499)
 
 
 async def test_what_wecom_seals_anew_is_no_replay(site: Site) -> None:

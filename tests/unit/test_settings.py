@@ -202,8 +202,17 @@ def test_the_own_network_is_refused_unless_it_is_meant(host: str) -> None:
     assert read(hook(f"http://{host}/hook", more="webhooks_allow_private: true")).webhooks_allow_private
 
 
-def test_a_password_in_an_address_is_a_secret() -> None:
-    assert "hunter2" in secrets_of(read(hook("https://me:hunter2@crm.example/hook")))
+@pytest.mark.parametrize(
+    "text",
+    [
+        hook("https://me:hunter2@crm.example/hook"),
+        "wecom: {api_base: 'https://me:hunter2@gateway.example'}",
+        "group: {aibot: {url: 'wss://gateway.example/?token=hunter2'}}",
+        "server: {public_url: 'https://me:hunter2@kfbot.example'}",
+    ],
+)
+def test_a_password_in_an_address_is_a_secret(text: str) -> None:
+    assert "hunter2" in secrets_of(read(text))
 
 
 # -- values

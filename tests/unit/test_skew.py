@@ -98,6 +98,23 @@ async def test_a_wecom_that_does_not_tell_is_trusted() -> None:
     assert await World(off=9999, answer=False).ahead() == 0
 
 
+async def test_that_they_agree_is_only_said_when_it_is_known() -> None:
+    """By a clock in doubt nothing may be deleted."""
+    world = World()
+    assert await world.skew.agrees()
+    world.jump(LIMIT + 60)
+    assert not await world.skew.agrees()
+    world.jump(-LIMIT - 60)
+    assert await world.skew.agrees()
+    world.broken = True
+    world.pass_by(EVERY + 1)
+    assert await world.skew.agrees()  # an outage sets no clock
+    world.jump(86400)
+    assert not await world.skew.agrees()
+    assert not await World(broken=True).skew.agrees()
+    assert await World(answer=False).skew.agrees()
+
+
 async def test_an_outage_leaves_what_was_known() -> None:
     world = World(off=600)
     await world.ahead()

@@ -61,13 +61,21 @@ def test_a_group_paired_while_running_is_known_at_once() -> None:
 
 
 def test_groups_of_earlier_lives_are_paired_for_everybody() -> None:
+    paired: set[str] = set()
+    Teams({}, (), paired).take_up([OTHER])
+    assert paired == {OTHER}
+
+
+def test_where_the_settings_name_groups_what_was_once_paired_by_code_is_not_any_more() -> None:
     paired = {SALES}
-    Teams({}, (SALES,), paired).take_up([OTHER])
-    assert paired == {SALES, OTHER}
+    known = Teams({}, (SALES,), paired)
+    known.take_up([OTHER])
+    assert paired == {SALES}
+    assert known.scope(OTHER, True, False) == NOTHING
 
 
 def test_without_routes_every_paired_group_sees_everything() -> None:
-    known = teams({}, named=[SALES], earlier=[AFTER])
+    known = teams({}, earlier=[SALES, AFTER])
     assert [known.scope(each, True, False) for each in (SALES, AFTER)] == [EVERYTHING, EVERYTHING]
     assert known.scope(OTHER, True, False) == NOTHING
     assert known.groups() == [(SALES, EVERYTHING), (AFTER, EVERYTHING)]

@@ -221,6 +221,13 @@ def test_any_bytes_are_rejected_and_nothing_else_is_raised(body: bytes, sig: str
         CRYPTO.open(sig, timestamp, nonce, body, now=NOW)
 
 
+def test_an_event_seen_on_its_way_is_not_opened_as_an_echo() -> None:
+    """Its signature is made the same way, and would be good for ever."""
+    with pytest.raises(CallbackRejected) as caught:
+        CRYPTO.verify_url(V3_SIGNATURE, V3_TIME, V3_NONCE, V3_ENCRYPT)
+    assert reason(caught) == ("echo", 400)
+
+
 @given(st.text(st.characters(codec=None), max_size=80))
 def test_any_signed_text_is_rejected_by_verify_url(echostr: str) -> None:
     with pytest.raises(CallbackRejected):
