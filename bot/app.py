@@ -146,8 +146,9 @@ class App:
         pass_by = gates(core.tokens, self._scope_of)
         host = urlsplit(settings.server.public_url).netloc
         self.sockets = Sockets(
-            self.live, pass_by, core.say, core.metrics.observe_socket, host, self.site.doors.listener
-        )
+            self.live, pass_by, core.say, core.metrics.observe_socket, host, self.site.doors.listener,
+            core.audit.turned_away,
+        )  # fmt: skip
         self.outside = Http(connections_per_host=CONNECTIONS, public_only=not settings.webhooks_allow_private)
         self.webhooks = Webhooks(
             core.outbox, self.outside.post, core.clock, settings.webhooks, observe=core.metrics.observe_webhook
@@ -223,7 +224,9 @@ class App:
         await drain(CLOSE, aftermath=self.aftermath.stop(), greetings=self.core.greetings.stop())
         left = max(CLOSE / 4, until - asyncio.get_running_loop().time())
         await drain(left, goodbyes=self.core.handoffs.drain(left))
-        await drain(CLOSE, server=self._runner.cleanup(), outside=self.outside.close())
+        await drain(
+            CLOSE, server=self._runner.cleanup(), outside=self.outside.close(), audit=self.core.audit.tell_left_out()
+        )
         await drain(CLOSE, core=self.core.close())
 
     async def run(self) -> None:
@@ -386,6 +389,7 @@ class App:
             Job("sockets", SWEEP_EVERY, self.sockets.sweep),
             Job("leftovers", SWEEP_EVERY, self._take_up_leftovers),
             Job("audit", NOTED_EVERY, self._note_head),
+            Job("attempts", SWEEP_EVERY, self.core.audit.tell_left_out),
             Job(
                 "report",
                 min(self.core.settings.watch.tick, report.EVERY),

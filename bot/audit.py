@@ -25,6 +25,8 @@ from bot.model import Handoff, Operator, OperatorType, Via
 COLUMNS = ("id", "at", "door", "operator_type", "operator_id", "verb", "handoff", "chat_id", "open_kfid", "outcome",
            "detail", "hash")  # fmt: skip
 Row = tuple[Any, ...]  # by position, for a million of them is checked in seconds
+USERID = re.compile(r"[\w.@-]{1,64}", re.ASCII)
+"""What may be entered of a member whom somebody has named."""
 PRUNE = "prune"
 """The verb of the one row that lets earlier ones go. `detail`: `through` and `hash` of the last that may, and `keep`,
 the seconds for which the settings keep the others."""
@@ -55,8 +57,8 @@ class Entry:
     failed (after it had been allowed), over (there was nothing left to do).
 
     Of a customer only a digest is kept, as operator and as `customer`, whom the attempt is about where no handoff says
-    so: whoever is to be forgotten need not be looked for here. `detail` has ids, numbers and words of ours; never what
-    somebody wrote, and no secret.
+    so, and where their id was written in the place of something else: whoever is to be forgotten need not be looked for
+    here. `detail` has ids, numbers and words of ours; never what somebody wrote, and no secret.
     """
 
     at: float
@@ -101,13 +103,16 @@ class Misfit(KfbotError):
         super().__init__()
 
 
-def row(before: Place, entry: Entry, digest: Callable[[str], str]) -> Row:
-    """As the row after `before`."""
+def row(
+    before: Place, entry: Entry, digest: Callable[[str], str], conceal: Callable[[str], str] = lambda text: text
+) -> Row:
+    """As the row after `before`. `conceal`: the same text, or a digest where it is a customer's id."""
     who = entry.operator
     id_ = "" if who is None else digest(who.id) if who.type is OperatorType.USER else who.id
     about = {"customer": digest(entry.customer)} if entry.customer else {}
     texts = (entry.door.value, "" if who is None else who.type.value, id_, entry.verb)
-    where = (entry.chat_id, entry.open_kfid, entry.outcome, _ENCODE({**entry.detail, **about}))
+    told = {key: conceal(value) if isinstance(value, str) else value for key, value in entry.detail.items()}
+    where = (conceal(entry.chat_id), conceal(entry.open_kfid), entry.outcome, _ENCODE({**told, **about}))
     content = (
         before.number + 1, float(entry.at), *map(_one_line, texts), entry.handoff_id, *map(_one_line, where),
     )  # fmt: skip

@@ -6,14 +6,15 @@
         …                                  # what is raised after it is entered as a second row
 
 That nothing was raised says that it was done or, where WeCom decides, asked for: how an end came out, the handoff log
-tells. Some ends are entered with their intention: see `bot.audit.intended`.
+tells. Some ends are entered with their intention: see `bot.audit.intended`. What pages read is not entered, files are;
+and whoever is turned away from either.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Hashable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -39,8 +40,18 @@ REFUSALS = (CommandError, Unauthenticated, Forbidden, NotFound, BadRequest, TooM
 FORCED = frozenset({"end", "transfer"})
 """Verbs that force something of their own to the disk before they ask WeCom, and with it every row before that."""
 
-MOST, WITHIN = 20, 60.0  # rows in so many seconds of one who is let do nothing; how many more came, the next one says
+MOST, WITHIN = 20, 60.0  # rows in so many seconds of what anybody may repeat all day; what is more is counted
 KEPT = 1000
+
+
+@dataclass(slots=True)
+class Idle:
+    """What somebody repeats. `last`: of those that were left out, with its outcome."""
+
+    began: float
+    count: int = 0
+    left_out: int = 0
+    last: tuple[Entry, str] | None = None
 
 
 class Audit:
@@ -48,7 +59,7 @@ class Audit:
 
     def __init__(self, rows: AuditLog, clock: Clock) -> None:
         self._rows, self._clock = rows, clock
-        self._idle: dict[Hashable, tuple[float, int, int]] = {}
+        self._idle: dict[Hashable, Idle] = {}
 
     def attempt(
         self,
@@ -63,7 +74,7 @@ class Audit:
         customer: str = "",
         **detail: Any,
     ) -> Attempt:
-        """`acts` False: to look is not entered, only that somebody may not even do that. The rest as in `Entry`."""
+        """`acts` False: it only looks, and may whether or not that can be entered. The rest as in `Entry`."""
         return Attempt(
             self, Entry(0.0, door, operator, verb, "", handoff_id, chat_id, open_kfid, customer, detail), acts
         )
@@ -71,12 +82,30 @@ class Audit:
     async def enter(self, entry: Entry, outcome: str, *, durable: bool = False) -> int:
         return await self._rows.enter(replace(entry, at=self._clock.now(), outcome=outcome), durable=durable)
 
+    async def turned_away(self, verb: str, address: str, why: str) -> None:
+        """From a page or a live socket, by a token that is none."""
+        attempt = self.attempt(Door.API, None, verb)
+        attempt.came(None, address)
+        await attempt.refused(why)
+
     async def enter_idle(self, entry: Entry, outcome: str) -> None:
-        """An attempt that does nothing, and that one may repeat all day: a few are entered, the others counted."""
-        left_out = self._room_for((entry.door, entry.operator and entry.operator.id))
-        if left_out is not None:
-            more = {"left_out": left_out} if left_out else {}
-            await self.enter_after(replace(entry, detail={**entry.detail, **more}), outcome)
+        """An attempt that changes nothing, and that one may repeat all day: a few a minute are entered, the others
+        counted, see `tell_left_out`."""
+        idle = self._idle_of((entry.door, entry.operator.id if entry.operator else entry.detail.get("address")))
+        idle.count += 1
+        if idle.count <= MOST:
+            await self.enter_after(entry, outcome)
+        else:
+            idle.left_out, idle.last = idle.left_out + 1, (entry, outcome)
+
+    async def tell_left_out(self) -> None:
+        """How many came besides those that were entered: a row for each who brought them. To be called every minute,
+        and when there will be no more."""
+        for idle in list(self._idle.values()):
+            left_out, idle.left_out = idle.left_out, 0
+            if left_out and idle.last is not None:
+                entry, outcome = idle.last
+                await self.enter_after(replace(entry, detail={**entry.detail, "left_out": left_out}), outcome)
 
     async def enter_after(self, entry: Entry, outcome: str) -> None:
         """Where nothing follows from it: what is refused or has failed stays so, row or not."""
@@ -85,17 +114,17 @@ class Audit:
         except KfbotError as failed:
             log.error("not entered | %s %s %s: %s", entry.door, entry.verb, outcome, failed)
 
-    def _room_for(self, who: Hashable) -> int | None:
-        """How many were left out since the last that was entered; None to leave out this one too."""
+    def _idle_of(self, who: Hashable) -> Idle:
+        """Of the many addresses that nobody need have, those seen last."""
         now = self._clock.now()
-        began, count, left_out = self._idle.pop(who, (now, 0, 0))
-        if not 0 <= now - began < WITHIN:
-            began, count = now, 0
-        enters = count < MOST
-        self._idle[who] = (began, count + 1, 0 if enters else left_out + 1)
+        idle = self._idle.pop(who, None) or Idle(now)
+        if not 0 <= now - idle.began < WITHIN:
+            idle.began, idle.count = now, 0
+        self._idle[who] = idle
         if len(self._idle) > KEPT:
-            del self._idle[next(iter(self._idle))]
-        return left_out if enters else None
+            oldest = self._idle.pop(next(iter(self._idle)))
+            idle.left_out, idle.last = idle.left_out + oldest.left_out, idle.last or oldest.last
+        return idle
 
 
 class Attempt:
@@ -133,9 +162,11 @@ class Attempt:
     ) -> None:
         """To be awaited before anything is done. Raises StorageError: then nothing may be."""
         self._about(handoff, open_kfid, customer, detail)
-        if self._acts:
-            self._number = await self._audit.enter(self._entry, "allowed", durable=self._entry.verb not in FORCED)
-            point("audit.entered")
+        if not self._acts:
+            await self._audit.enter_idle(self._entry, "allowed")
+            return
+        self._number = await self._audit.enter(self._entry, "allowed", durable=self._entry.verb not in FORCED)
+        point("audit.entered")
 
     async def over(self, handoff: Handoff) -> None:
         """There is nothing left to do, whatever it is told."""
@@ -158,13 +189,13 @@ class Attempt:
         await self._entered("failed", why)
 
     async def _entered(self, outcome: str, why: str) -> None:
-        if not self._acts and why != "forbidden":
-            return
-        if self._number:  # its first row says the rest
-            await self._audit.enter_after(replace(self._entry, detail={"of": self._number, "why": why}), outcome)
+        detail = {"of": self._number} if self._number else self._entry.detail  # its first row says the rest
+        entry, operator = replace(self._entry, detail={**detail, "why": why}), self._entry.operator
+        of_staff = operator is not None and operator.type is OperatorType.AGENT
+        if self._acts and of_staff and why != TooManyRequests.__name__:
+            await self._audit.enter_after(entry, outcome)
         else:
-            detail = {**self._entry.detail, "why": why}
-            await self._audit.enter_idle(replace(self._entry, detail=detail), outcome)
+            await self._audit.enter_idle(entry, outcome)
 
     def _about(self, handoff: Handoff | None, open_kfid: str, customer: str, detail: dict[str, Any]) -> None:
         known = self._entry

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.attention import Attention
-from bot.audit import Door
+from bot.audit import USERID, Door
 from bot.audited import Attempt, Audit
 from bot.bulk import BulkEnds
 from bot.errors import ChannelError, CommandError, StorageError, WeComError
@@ -30,10 +30,14 @@ log = logging.getLogger("kfbot.dispatch")
 LONGEST_LOGGED = 200
 ANSWERABLE = 600.0  # seconds after which nobody waits for an answer any more
 MOST_NAMED = 10  # people in "who may"
-ENTERED = frozenset({"servicer", "duration", "parked"})  # parameters that the audit log tells
+ENTERED = {
+    "servicer": USERID,
+    "duration": re.compile(r"[0-9][!-~]{0,11}|off"),
+    "parked": re.compile(r"all|[0-9]{1,12}"),
+}
+"""Parameters that the audit log tells, where they are what they should be."""
 BEFORE_PAIRING = frozenset({"bind", "whoami"})  # all that a group can do that is not paired
 
-_SHORT = re.compile(r"[!-~]{1,64}")
 _AROUND = "`'\"“”‘’「」『』《》〈〉<>()[]（）【】"  # people copy names together with what stood around them
 _BEHIND = "。，、；：？！.,;:?!…~～"
 # A keyboard set to Chinese writes `wm7l，已解决`. A bare number needs the punctuation: `3天` is no customer.
@@ -221,7 +225,7 @@ class Dispatch:
         """On whom and, of the words, those that name people, times and numbers; never a reason, never a code."""
         target = next((each for each in arguments if isinstance(each, Target)), None)
         named = {each.name: word for each, word in zip(found.parameters, arguments, strict=False)}
-        words = {name: word for name, word in named.items() if name in ENTERED and _SHORT.fullmatch(word)}
+        words = {name: named[name] for name, is_one in ENTERED.items() if is_one.fullmatch(named.get(name, ""))}
         if target is None:
             await attempt.allowed(**words)
         elif target.handoff is not None:

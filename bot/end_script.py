@@ -100,22 +100,24 @@ class EndScript:
     async def _steps(self, reason: str) -> Report:
         self._print(self._say("script.title"), "═" * WIDE)
         await self._core.open()
-        async with self._attempt() as attempt:
-            await self._core.kf.check_token()
-            self._print(self._say("script.token"), "")
-            self._key = await self._find()
-            self._print(
-                self._say("script.target"),
-                f"   open_kfid: {self._key.open_kfid}",
-                f"   external_userid: {self._key.external_userid}",
-            )
-            return await (self._look() if self._dry_run else self._end(attempt, reason))
-
-    def _attempt(self) -> Attempt:
-        """To look is not entered."""
+        if self._dry_run:
+            await self._identify()
+            return await self._look()
         account, customer = self._key.open_kfid, self._key.external_userid
-        return self._core.audit.attempt(
-            Door.CLI, whoever(), "end", acts=not self._dry_run, open_kfid=account, customer=customer
+        async with self._core.audit.attempt(
+            Door.CLI, whoever(), "end", open_kfid=account, customer=customer
+        ) as attempt:
+            await self._identify()
+            return await self._end(attempt, reason)
+
+    async def _identify(self) -> None:
+        await self._core.kf.check_token()
+        self._print(self._say("script.token"), "")
+        self._key = await self._find()
+        self._print(
+            self._say("script.target"),
+            f"   open_kfid: {self._key.open_kfid}",
+            f"   external_userid: {self._key.external_userid}",
         )
 
     async def _find(self) -> SessionKey:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bot.attention import Attention, Heard
-from bot.audit import Door
+from bot.audit import USERID, Door
 from bot.audited import Attempt, Audit
 from bot.ending import NOT_ALLOWED, EndResult, Outcome
 from bot.errors import BadRequest, HandoffNotActive, HandoffUnsettled, KfbotError, NotFound
@@ -128,7 +128,8 @@ class HandoffService:
 
         WeComError where WeCom cannot be asked: then nothing was done.
         """
-        async with self._asks(claims, "transfer", handoff_id, servicer=servicer) as attempt:
+        named = {"servicer": servicer} if USERID.fullmatch(servicer) else {}
+        async with self._asks(claims, "transfer", handoff_id, **named) as attempt:
             handoff = await self.handoff(claims, handoff_id)
             await attempt.allowed(handoff)
             result = await self._transfers.give(handoff.key, servicer, _staff(claims), Via.API, handoff_id=handoff.id)

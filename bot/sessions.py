@@ -116,7 +116,8 @@ class Session:
     `state_at`: when `state` was last learned. `ended_at`: when its last handoff ended, 0 for none. `check_at`: read the
     state from WeCom at or after this time. `version` grows with every change of state; whoever asked WeCom before a
     change must not apply the answer after it. `end_asked_at`: the customer has asked for the end in the chat, and
-    nobody has acted upon it yet.
+    nobody has acted upon it yet. `found_at`: it was learned from WeCom's answer, and not from an event, that a human
+    has the session, and no event has told of it since.
     """
 
     open_kfid: str
@@ -131,6 +132,7 @@ class Session:
     check_at: float | None = None
     version: int = 0
     end_asked_at: float | None = None
+    found_at: float | None = None
     handoff: Handoff | None = None
     ending: Ending | None = None
     tenant_id: str = ""
@@ -265,6 +267,8 @@ def state_read(session: Session, reading: StateReading, at: float) -> None:
         if handoff is None:
             _open_from_reading(session, reading, at)
         elif reading.state is ServiceState.HUMAN:
+            if handoff.status is HandoffStatus.PENDING:
+                session.found_at = at
             _accept(session, handoff, reading.servicer_userid, at, Via.STATE, at)
     _set_state(session, reading.state, reading.servicer_userid, at)
     if session.handoff is not None:
@@ -320,7 +324,7 @@ def open_handoff(
         active_at=max(session.last_customer_at, session.last_servicer_at) if unanswered else at,
     )
     session.handoff = handoff
-    session.ending = None
+    session.ending, session.found_at = None, None
     session.touch(handoff)
     session.log(handoff, EventType.REQUESTED, WECOM, at, via=via)
     _set_state(session, ServiceState.QUEUED, None, at)
@@ -371,6 +375,7 @@ def hand_over(
 ) -> None:
     """Somebody has given the session to a servicer by us, and WeCom agreed. Later news of the same adds nothing."""
     _accept(session, handoff, servicer, at, via, at, operator)
+    session.found_at = at
     offer_greeting(session, ServiceState.HUMAN, code, at)
 
 
@@ -386,6 +391,7 @@ def _open_from_reading(session: Session, reading: StateReading, at: float) -> No
     since = session.state_at if session.state is ServiceState.HUMAN and not pending else at
     status = HandoffStatus.PENDING if pending else HandoffStatus.ACCEPTED
     handoff = open_handoff(session, status, reading.servicer_userid, since, Via.STATE)
+    session.found_at = None if pending else at
     if served and not pending:  # known from history: the servicer has already written in this stretch
         _progress(session, handoff, reading.servicer_userid, session.last_servicer_at)
 
@@ -407,6 +413,10 @@ def _status_changed(session: Session, event: dict[str, Any], at: float, now: flo
     if change == 3:
         _ended_in_client(session, old, _text(event, "msg_code"), at, now)
     elif change in (1, 2, 4):
+        found_at, session.found_at = session.found_at, None
+        if session.handoff is None and found_at is not None and at <= found_at + SKEW:
+            look_again(session, now)  # the beginning of what was read before it was told, and has ended since
+            return
         stale = _stale(session, at)
         if stale and (at < session.ended_at + SKEW if session.handoff is None else session.servicer_userid != new):
             look_again(session, now)

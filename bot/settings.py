@@ -548,7 +548,7 @@ def missing_for_run(settings: Settings) -> list[tuple[str, str]]:
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """Everything that must never be shown. Some stand in addresses: the keys of webhook robots, a gateway's password."""
+    """What must never be shown. Some of it stands in addresses: keys of webhook robots, the password of a gateway."""
     held = [
         settings.wecom.secret,
         settings.callback.token,

@@ -152,7 +152,7 @@ class Taps:
             return cards.refused_card(self._say, self._say.error(failed)), "wecom"
 
     async def _admit(self, tap: CardTap) -> tuple[str, Watched | None]:
-        """As `_judge`; whoever is to change something, or is kept from it, is entered in the audit log."""
+        """As `_judge`, and entered in the audit log."""
         found, who = _KEY.fullmatch(tap.key), Operator(OperatorType.AGENT, tap.userid)
         verb, number = (found[1] or found[3], int(found[2] or 0) or None) if found else ("?", None)
         acts = found is None or NEEDS.get(verb, Role.VIEWER) > Role.VIEWER
@@ -162,7 +162,9 @@ class Taps:
         except Refused as refused:
             await attempt.refused(refused.outcome)
             raise
-        if acts and watched is not None:
+        if watched is None:
+            await attempt.allowed()
+        else:
             await (attempt.allowed if watched.handoff.status.is_open else attempt.over)(watched.handoff)
         return action, watched
 

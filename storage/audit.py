@@ -19,6 +19,7 @@ DAY = 86400.0
 PAGE = 1000
 DELETED, ROUNDS = 1000, 50  # rows in one transaction, and how many of these in one run
 LAST = (1 << 63) - 1
+LONG = 28  # characters; WeCom's ids of customers have 32
 _KEY = "audit key"
 _ALL = f"SELECT {', '.join(COLUMNS)} FROM audit WHERE id > ?"
 _INSERT = f"INSERT INTO audit ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
@@ -42,14 +43,14 @@ class Verified:
 
 def append(db: sqlite3.Connection, entry: Entry) -> int:
     """Within a transaction, which it shares the fate of. Returns the row's number."""
-    values = row(Place(*db.execute(_HEAD).fetchone() or ()), entry, partial(digest, db))
+    values = row(Place(*db.execute(_HEAD).fetchone() or ()), entry, partial(digest, db), partial(_conceal, db))
     db.execute(_INSERT, values)
     return int(values[0])
 
 
 def digest(db: sqlite3.Connection, external_userid: str) -> str:
-    """What stands for a customer: the same in every row, and nothing to anybody without this database. It is asked for
-    in the transaction that needs it, so that a key is never used that is not kept."""
+    """What stands for a customer: the same in every row until somebody is forgotten, and nothing to anybody without
+    this database. It is asked for in the transaction that needs it, so that a key is never used that is not kept."""
     sql = "SELECT value FROM meta WHERE key=?"
     kept = db.execute(sql, (_KEY,)).fetchone()
     if kept is None:
@@ -57,6 +58,22 @@ def digest(db: sqlite3.Connection, external_userid: str) -> str:
         db.execute("INSERT INTO meta VALUES (?, ?)", (_KEY, *kept))
     text = external_userid.encode(errors="surrogatepass")
     return hmac.digest(bytes.fromhex(kept[0]), text, "sha256").hex()[:32]
+
+
+def _conceal(db: sqlite3.Connection, text: str) -> str:
+    """People write a customer's id where a time or a servicer is asked for. It looks like many a servicer's, but is
+    longer, or on record."""
+    named = text.lstrip("@＠#")
+    if not named.lower().startswith(("wm", "wo")):
+        return text
+    known = len(named) >= LONG or db.execute("SELECT 1 FROM sessions WHERE external_userid=?", (named,)).fetchone()
+    return digest(db, named) if known else text
+
+
+def renew_key(db: sqlite3.Connection) -> None:
+    """Within a transaction: no digest that there is can be told whose it is any more, not even by who knows the id. The
+    same customer has another one from now on."""
+    db.execute("UPDATE meta SET value=? WHERE key=?", (secrets.token_hex(32), _KEY))
 
 
 class AuditLog:

@@ -2,7 +2,8 @@
 
 So numbers, histories and what adds up to statistics stay right, and nobody can tell whose they were. The id is looked
 for in every text of every table, so none has to be named here to be reached. Two are left alone: the audit log, whose
-rows are a chain and have had digests of customers only from the start, and SQLite's own.
+rows are a chain and have had digests of customers only from the start, and SQLite's own. What these digests were made
+with goes too, or whoever knows the id could still find them.
 
 Then the bytes. What SQLite deletes is overwritten (`secure_delete`), but not where a page has been made up anew, so the
 file is written anew as well where nobody is kept waiting for that; else it is looked whether anything is left.
@@ -30,6 +31,7 @@ from bot.faults import point
 from bot.model import Via
 from bot.sessions import SYSTEM, finish
 from storage import rows, unit
+from storage.audit import renew_key
 from storage.database import Database
 from storage.lock import Lock
 from storage.mentions import Mentions, standing_alone
@@ -141,6 +143,7 @@ class Forget:
         db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (FORGOTTEN, name))
         changed = Counter({table: len(found) for table, found in keys.items() if found})
         self._make_nameless(db, name)
+        renew_key(db)
         for table, found in keys.items():
             for key in found:
                 _WAYS.get(table, _rewrite)(db, table, key, self._id, name)

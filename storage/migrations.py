@@ -262,3 +262,9 @@ def m009_tenants(db: Database) -> None:
             (open_kfid, status, waiting_since, active_at, accepted_at, requested_at, tenant_id)
             WHERE status IN {OPEN}""",
     )
+
+
+@migrations()
+def m010_found(db: Database) -> None:
+    """Of a session: when a reading showed a human of whom no event has told yet."""
+    _script(db, "ALTER TABLE sessions ADD COLUMN found_at REAL")

@@ -15,7 +15,7 @@ HANDOFF_COLUMNS = (
 HANDOFF_WIDTH = len(HANDOFF_COLUMNS.split(","))
 SESSION_COLUMNS = (
     "open_kfid, external_userid, state, state_at, servicer_userid, last_handoff_id, ended_at, last_customer_at, "
-    "last_servicer_at, check_at, version, end_asked_at"
+    "last_servicer_at, check_at, version, end_asked_at, found_at"
 )
 SESSION_WIDTH = len(SESSION_COLUMNS.split(","))
 ENDING_COLUMNS = "id, handoff_id, operator_type, operator_id, via, reason, requested_at, attempts, overtaken"
@@ -74,7 +74,7 @@ def session_values(value: Session) -> tuple[Any, ...]:
     return (
         value.open_kfid, value.external_userid, value.state, value.state_at, value.servicer_userid,
         value.last_handoff_id, value.ended_at, value.last_customer_at, value.last_servicer_at, value.check_at,
-        value.version, value.end_asked_at, "HUMAN" if value.handoff else "AI",
+        value.version, value.end_asked_at, value.found_at, "HUMAN" if value.handoff else "AI",
         value.handoff.id if value.handoff else None,
     )  # fmt: skip
 

@@ -43,13 +43,14 @@ _LOAD = f"""{_WHOLE} FROM json_each(?) AS k
 _LOAD_ONE = f"{_WHOLE} FROM sessions s {_OPEN} WHERE s.open_kfid = ? AND s.external_userid = ?"
 
 _SAVE_SESSION = """INSERT INTO sessions (open_kfid, external_userid, state, state_at, servicer_userid, last_handoff_id,
-        ended_at, last_customer_at, last_servicer_at, check_at, version, end_asked_at, chat_mode, handoff_id)
-    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+        ended_at, last_customer_at, last_servicer_at, check_at, version, end_asked_at, found_at, chat_mode, handoff_id)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
     ON CONFLICT DO UPDATE SET state=excluded.state, state_at=excluded.state_at,
         servicer_userid=excluded.servicer_userid, last_handoff_id=excluded.last_handoff_id,
         ended_at=excluded.ended_at, last_customer_at=excluded.last_customer_at,
         last_servicer_at=excluded.last_servicer_at, check_at=excluded.check_at, version=excluded.version,
-        end_asked_at=excluded.end_asked_at, chat_mode=excluded.chat_mode, handoff_id=excluded.handoff_id"""
+        end_asked_at=excluded.end_asked_at, found_at=excluded.found_at, chat_mode=excluded.chat_mode,
+        handoff_id=excluded.handoff_id"""
 
 _COLUMNS = [column.strip() for column in HANDOFF_COLUMNS.split(",")][1:]
 _INSERT_HANDOFF = f"INSERT INTO handoffs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"

@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 
 from bot.audit import Door
 from bot.audited import Audit
-from bot.errors import BadRequest, KfbotError
+from bot.errors import BadRequest, Forbidden, KfbotError, Unauthenticated
 from bot.ports import Clock
 from bot.tokens import AgentClaims
 from bot.web import fields
@@ -101,20 +101,23 @@ class Api:
         return serve
 
     def _audited(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """What changes something or hands out a file: who is turned away at the door is entered in the audit log here,
-        who has come in by the service."""
-        serve, verb = self._served(route), "logout" if route.method == "DELETE" else route.path.rpartition("/")[2]
+        """Who is turned away at the door is entered in the audit log here; who has come in, by the service, where it
+        changes something or hands out a file. Else it is no news what cannot be read or is not there."""
+        last = route.path.removesuffix("/{id}").rpartition("/")[2]
+        serve, verb = self._served(route), "logout" if route.method == "DELETE" else last
+        reads = route.method == "GET" and not route.sends
 
         async def watched(request: web.Request) -> web.StreamResponse:
             try:
                 return await serve(request)
             except KfbotError as error:
-                attempt = self._audit.attempt(Door.API, None, verb)
-                attempt.came(request.get(WHO), address_of(request.remote, request.headers))
-                await attempt.raised(error)
+                if not reads or isinstance(error, (Unauthenticated, Forbidden)):
+                    attempt = self._audit.attempt(Door.API, None, verb)
+                    attempt.came(request.get(WHO), address_of(request.remote, request.headers))
+                    await attempt.raised(error)
                 raise
 
-        return watched if route.method != "GET" or route.sends else serve
+        return watched
 
     async def _read(self, route: Route, request: web.Request) -> Json:
         say = self._say

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import TypeVar
 
 from aiohttp import web
@@ -29,6 +29,12 @@ HANDSHAKES = (20.0, 600.0)  # live sockets: that office comes back at once when 
 WRONG = 20.0  # requests that one with a wrong token or code counts for
 
 Claims = TypeVar("Claims")
+TurnedAway = Callable[[str, str, str], Awaitable[None]]
+"""`bot.audited.Audit.turned_away`."""
+
+
+async def nobody_told(verb: str, address: str, why: str) -> None:
+    """Where there is no audit log."""
 
 
 class Doors:

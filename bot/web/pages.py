@@ -21,7 +21,8 @@ from aiohttp import web
 from bot.errors import TooManyRequests, Unauthenticated
 from bot.ports import Clock
 from bot.tokens import CustomerClaims, Tokens
-from bot.web.doors import CUSTOMER_COOKIE, Doors
+from bot.web.doors import CUSTOMER_COOKIE, Doors, TurnedAway, nobody_told
+from bot.web.room import address_of
 from bot.wording import TEXT, Words
 
 LINK, CUSTOMER, CONSOLE, ASSETS = "/h/{token}", "/h", "/console", "/assets"
@@ -48,8 +49,19 @@ class Pages:
     `login`: whether agents can log in by WeCom.
     """
 
-    def __init__(self, tokens: Tokens, doors: Doors, clock: Clock, say: Words, phrase: str, *, login: bool) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        doors: Doors,
+        clock: Clock,
+        say: Words,
+        phrase: str,
+        *,
+        login: bool,
+        turned_away: TurnedAway = nobody_told,
+    ) -> None:
         self._tokens, self._doors, self._clock = tokens, doors, clock
+        self._turned_away = turned_away
         self._files = {file.name: file for file in STATIC.iterdir() if file.suffix in _TYPES}
         self._customer = partial(_filled, "customer", say.lang, phrase=phrase)
         self._console = partial(_filled, "console", say.lang, login="wecom" if login else "")
@@ -67,7 +79,8 @@ class Pages:
             claims = self._let_in(request, token)
         except TooManyRequests as refused:
             return self._page(request, self._customer, 429, refused.retry_after)
-        except Unauthenticated:
+        except Unauthenticated as refused:
+            await self._turned_away("link", address_of(request.remote, request.headers), type(refused).__name__)
             return self._page(request, self._customer, 401)
         response = self._page(request, self._customer)
         self._doors.let_in(response, CUSTOMER_COOKIE, token, claims.expires_at - self._clock.now())

@@ -25,6 +25,7 @@ from bot.feed import LiveFeed
 from bot.live import LiveEvent
 from bot.model import Scope, SessionKey
 from bot.web import frames
+from bot.web.doors import TurnedAway, nobody_told
 from bot.web.errors import told
 from bot.web.frames import Auth, Code
 from bot.web.gates import Gate
@@ -57,9 +58,10 @@ class Sockets:
         count: Count,
         host: str = "",
         admit: Callable[[web.Request], None] = lambda request: None,
+        turned_away: TurnedAway = nobody_told,
     ) -> None:
         self._feed, self._say, self._count, self._host = feed, say, count, host.lower()
-        self._admit = admit
+        self._admit, self._turned_away = admit, turned_away
         self._gates = {gate: Room(gate.most, gate.per_address) for gate in gates}
         self._connected: dict[Peer, Gate] = {}
         self._hearing: dict[Audience, set[Peer]] = {}
@@ -162,7 +164,7 @@ class Sockets:
             if said is None:
                 return
             peer.token = said.token or (request.cookies.get(gate.cookie, "") if self._is_own_page(request) else "")
-            self._join(peer, _admitted(gate, peer.token), said.after)
+            self._join(peer, await self._let_in(request, gate, peer.token), said.after)
             while (message := await peer.read()) is not None:
                 if message.type is not WSMsgType.TEXT or not frames.is_ping(message.data):
                     raise _Refused(Code.BAD_FRAME, "garbage", "only PING is expected here")
@@ -171,6 +173,13 @@ class Sockets:
             self._refuse(peer, refused)
         except Flooded:
             self._refuse(peer, _Refused(Code.TOO_MANY, "flood", "too much is said at once"))
+
+    async def _let_in(self, request: web.Request, gate: Gate, token: str) -> Audience:
+        try:
+            return _admitted(gate, token)
+        except _Refused as refused:
+            await self._turned_away(f"ws/{gate.name}", address_of(request.remote, request.headers), refused.why)
+            raise
 
     def _refuse(self, peer: Peer, refused: _Refused) -> None:
         gate = self._connected[peer].name

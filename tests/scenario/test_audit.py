@@ -212,6 +212,33 @@ async def test_who_takes_a_file_over_the_api_is_entered(strict: Stage) -> None:
     assert (await details(strict))[0] == {"what": "events"}
 
 
+async def test_a_customers_id_in_the_place_of_something_else_is_not_entered(strict: Stage) -> None:
+    number = await with_human(strict)
+    agent = strict.bot.core.tokens.agent_token("LiNa", Role.AGENT)
+    assert await post(strict, "/api/agent/handoff/transfer", agent, number, servicer=ANN) == 404
+    url = f"http://127.0.0.1:{strict.bot.port}/api/agent/export?what=events&kf={ANN}"
+    async with ClientSession() as http, http.get(url, headers={"Authorization": f"Bearer {agent}"}) as said:
+        await said.read()
+    rows = [row async for page in strict.bot.core.audit_log.rows() for row in page]
+    assert [row[5] for row in rows] == ["transfer", "transfer", "export"] and ANN not in str(rows)
+
+
+async def test_who_is_turned_away_from_what_only_shows_is_entered_too(strict: Stage) -> None:
+    port = strict.bot.port
+    async with ClientSession() as http:
+        for path in ("/api/handoffs", "/api/handoffs/1", "/h/forged"):
+            async with http.get(f"http://127.0.0.1:{port}{path}", headers={"Authorization": "Bearer forged"}) as said:
+                assert said.status == 401
+        async with http.ws_connect(f"http://127.0.0.1:{port}/ws/agent") as socket:
+            await socket.send_json({"type": "AUTH", "token": "forged"})
+            await socket.receive()
+    found = await lines(strict)
+    assert [line[1:] for line in found] == [
+        ("", "", verb, None, "refused") for verb in ("handoffs", "handoffs", "link", "ws/agent")
+    ]
+    assert {each["address"] for each in await details(strict)} == {"127.0.0.1"}
+
+
 async def test_without_a_row_the_api_ends_nothing(running: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     number = await with_human(running)
     token = running.bot.core.tokens.agent_token("LiNa", Role.AGENT)

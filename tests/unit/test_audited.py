@@ -9,7 +9,7 @@ import pytest
 
 from bot.audit import Door, Entry
 from bot.audited import KEPT, MOST, WITHIN, Attempt, Audit, staff
-from bot.errors import CommandError, Forbidden, KfbotError, NotFound, StorageError
+from bot.errors import CommandError, Forbidden, KfbotError, NotFound, StorageError, TooManyRequests
 from bot.model import Handoff, HandoffStatus
 from tests.fakes import ANN, KF, TENANT, FakeClock, refusal
 
@@ -177,57 +177,73 @@ async def test_a_customer_is_named_only_where_no_handoff_does(audit: Audit, rows
     ]
 
 
-# -- to look
+# -- to look, and many
 
 
-async def test_to_look_is_not_entered_only_not_even_that(audit: Audit, rows: Rows) -> None:
-    async with attempt(audit, acts=False) as asking:
-        await asking.allowed()
+STRANGER = "203.0.113.7"
+
+
+async def look(audit: Audit) -> None:
+    await attempt(audit, acts=False).allowed()
+
+
+async def test_to_look_is_entered_but_waits_for_no_row(audit: Audit, rows: Rows) -> None:
+    await look(audit)
     await refuse(audit, CommandError("?", "usage"), acts=False)
-    assert rows.entries == []
-    await refuse(audit, CommandError("?", "forbidden"), acts=False)
-    assert rows.said() == [("refused", {"why": "forbidden"})]
+    assert rows.said() == [("allowed", {}), ("refused", {"why": "usage"})] and rows.durable == [False, False]
+    rows.broken = StorageError("disk full")
+    await look(audit)
 
 
-# -- many
-
-
-async def test_of_many_refusals_a_few_are_entered_and_the_others_counted(
+async def test_of_many_looks_a_few_are_entered_and_the_others_counted(
     audit: Audit, rows: Rows, fake_clock: FakeClock
 ) -> None:
     for _ in range(MOST + 30):
-        await refuse(audit, NotFound())
+        await look(audit)
     assert len(rows.entries) == MOST
-    fake_clock.move(WITHIN)
     for _ in range(2):
-        await refuse(audit, NotFound())
-    assert [each.detail.get("left_out") for each in rows.entries[MOST:]] == [30, None]
+        await audit.tell_left_out()
+    assert [each.detail.get("left_out") for each in rows.entries[MOST:]] == [30]
+    fake_clock.move(WITHIN)
+    await look(audit)
+    await audit.tell_left_out()
+    assert rows.said()[MOST + 1 :] == [("allowed", {})]
 
 
-async def test_everybody_has_their_own_room_and_who_is_let_needs_none(audit: Audit, rows: Rows) -> None:
-    for _ in range(MOST + 1):
+async def test_what_staff_may_not_do_is_entered_each_time(audit: Audit, rows: Rows) -> None:
+    for _ in range(10 * MOST):
         await refuse(audit, NotFound())
-    before = len(rows.entries)
-    with pytest.raises(NotFound):
-        async with audit.attempt(Door.API, staff("WuMing"), "ack"):
-            raise NotFound
-    with pytest.raises(NotFound):
-        async with audit.attempt(Door.GROUP, LI, "ack"):
-            raise NotFound
-    for _ in range(MOST + 1):
-        await attempt(audit).allowed()
-    assert len(rows.entries) == before + 2 + MOST + 1
+    assert len(rows.entries) == 10 * MOST
+
+
+async def test_whoever_is_told_to_come_more_slowly_is_entered_as_slowly(audit: Audit, rows: Rows) -> None:
+    for _ in range(10 * MOST):
+        await refuse(audit, TooManyRequests(1.0))
+    assert len(rows.entries) == MOST
+
+
+async def test_one_strangers_noise_hides_no_other_stranger(audit: Audit, rows: Rows) -> None:
+    for _ in range(10 * MOST):
+        await audit.turned_away("link", STRANGER, "Unauthenticated")
+    await audit.turned_away("link", "203.0.113.8", "Unauthenticated")
+    await audit.tell_left_out()
+    seen = [(each.detail["address"], each.detail.get("left_out")) for each in rows.entries[MOST:]]
+    assert seen == [("203.0.113.8", None), (STRANGER, 9 * MOST)]
 
 
 async def test_a_clock_that_is_set_back_silences_nobody(audit: Audit, rows: Rows, fake_clock: FakeClock) -> None:
     for _ in range(MOST):
-        await refuse(audit, NotFound())
+        await look(audit)
     fake_clock.move(-3600)
-    await refuse(audit, NotFound())
+    await look(audit)
     assert len(rows.entries) == MOST + 1
 
 
-async def test_memory_stays_small(audit: Audit) -> None:
+async def test_memory_stays_small_and_nothing_that_was_counted_is_lost(audit: Audit, rows: Rows) -> None:
+    for _ in range(MOST + 5):
+        await audit.turned_away("link", STRANGER, "Unauthenticated")
     for number in range(KEPT + 10):
-        await audit.attempt(Door.API, staff(f"u{number}"), "ack").refused("why")
+        await audit.turned_away("link", f"2001:db8::{number:x}", "Unauthenticated")
     assert len(audit._idle) == KEPT
+    await audit.tell_left_out()
+    assert sum(each.detail.get("left_out", 0) for each in rows.entries) == 5

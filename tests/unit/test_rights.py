@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from bot.registry import Role
 from bot.settings import Settings
 from bot.settings_file import load
 from storage.audit import AuditLog
-from tests.unit.commands.conftest import BOB, CHAT, Room, a_room
+from tests.unit.commands.conftest import ANN, BOB, CHAT, Room, a_room
 
 ENCRYPTED = "woAJ2GCAAAXtWyujaWJHDDGi0mACas1w"  # what WeCom calls a member whose userid the bot may not see
 ACTING = ["/end 1", "/end all idle>1s", "/confirm AAAA", "/transfer 1 WuMing", "/snooze 1", "/ack 1", "/mute 1h",
@@ -223,11 +224,25 @@ async def test_who_acts_is_entered_with_whom_and_what(tmp_path: Path) -> None:
         assert "王先生" not in str(found), "a reason is what somebody wrote"
 
 
-async def test_looking_is_not_entered(tmp_path: Path) -> None:
+async def test_who_only_looks_is_entered_as_well(tmp_path: Path) -> None:
     async with a_room(tmp_path / "kfbot.db") as room:
-        for text in ("/status", "/list", "/help", "/whoami", "/nonsense", "hello", "/list foo"):
+        for text in ("/status", "/list", "/help", "/whoami", "/nonsense", "/list foo"):
             await room.ask(text)
-        assert await entered(room) == []
+        assert [(what, outcome) for _, what, outcome in await entered(room)] == [
+            ("status", "allowed"), ("list", "allowed"), ("help", "allowed"), ("whoami", "allowed"), ("?", "refused"),
+            ("list", "refused"),
+        ]  # fmt: skip
+
+
+async def test_a_customers_id_in_the_place_of_something_else_is_not_entered(tmp_path: Path) -> None:
+    """Nobody could ever be forgotten whose id stands there: its rows stay as they are."""
+    async with a_room(tmp_path / "kfbot.db", admins=("LiNa",)) as room:
+        await room.open()
+        for text in ("/mute", "/snooze 1", "/transfer 1", "/transfer 1 @"):
+            await room.ask(f"{text} {ANN}".replace("@ ", "@"))
+        found = [row async for page in AuditLog(room.database).rows() for row in page]
+        assert len(found) >= 4 and ANN not in str(found)
+        assert len({json.loads(row[10]).get("servicer") for row in found if row[5] == "transfer"}) == 1
 
 
 @pytest.mark.parametrize(

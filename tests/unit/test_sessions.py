@@ -269,6 +269,35 @@ def test_news_of_a_stretch_that_is_on_record_with_its_end_begin_none(at: float) 
     assert (life.session.handoff, life.session.check_at, len(life.handoffs)) == (None, T + 901, 1)
 
 
+@pytest.mark.parametrize("ahead", [0, SKEW])
+def test_a_beginning_that_was_read_before_it_was_told_is_told_when_all_is_over(ahead: float) -> None:
+    """Who ends a session asks WeCom for its state, and may be done before the stream says that it began. `ahead`:
+    seconds of WeCom's clock."""
+    life = Life().customer(T).read(HUMAN_LI, T + 0.5).closed(T + 0.6)
+    life.taken(T + ahead, now=T + 0.7)
+    assert (life.session.handoff, life.session.check_at, len(life.handoffs)) == (None, T + 0.7, 1)
+    life.read(StateReading(ENDED), T + 0.8).taken(T + ahead, now=T + 0.9)
+    assert len(life.handoffs) == 2  # told only once, so this is another
+
+
+def test_so_it_is_when_it_had_been_queued_before() -> None:
+    life = Life().customer(T).read(StateReading(QUEUED), T).read(HUMAN_LI, T + 0.5).closed(T + 0.6)
+    assert life.taken(T, now=T + 0.7).session.handoff is None
+
+
+def test_so_it_is_when_we_have_handed_it_over() -> None:
+    life = Life().customer(T).read(StateReading(QUEUED), T)
+    hand_over(life.session, life.open, LI, AGENT, T + 0.5, Via.COMMAND)
+    assert life.closed(T + 0.6).taken(T, now=T + 0.7).session.handoff is None
+
+
+def test_what_begins_in_the_second_of_an_end_is_another_stretch() -> None:
+    life = Life().customer(T).taken(T).closed(T + 0.6).taken(T, now=T + 0.7)
+    assert life.open.status == "ACCEPTED"
+    life = Life().customer(T).read(HUMAN_LI, T + 0.4).taken(T, now=T + 0.5).closed(T + 0.6).taken(T, now=T + 0.7)
+    assert life.open.status == "ACCEPTED"
+
+
 def test_an_end_older_than_a_reading_ends_what_began_before_it() -> None:
     """The reading shows the stretch after it, with the same servicer."""
     life = served().read(HUMAN_LI, T + 60).ended(T, now=T + 61)

@@ -29,7 +29,7 @@ from bot.model import (
 )
 from bot.sessions import RatingDraft, Session, customer_wrote, finish, follow, open_handoff, servicer_wrote
 from storage import forget as module
-from storage.audit import AuditLog
+from storage.audit import AuditLog, digest
 from storage.chats import Chats
 from storage.database import Database
 from storage.forget import Forget, copies_with, pseudonym, stands_in
@@ -171,6 +171,21 @@ async def test_what_there_is_is_told_first(bot: Bot, forget: Forget) -> None:
         "accounts": 1, "commands": 4, "customers": 1, "endings": 2, "handoffs": 2, "handoff_events": 4, "items": 3,
         "sessions": 2,
     }  # fmt: skip
+
+
+async def test_not_even_who_knows_the_id_finds_it_in_the_audit_log(bot: Bot, forget: Forget) -> None:
+    """What digests are made with lies in the same file."""
+    log = AuditLog(bot.database)
+    await log.enter(Entry(NOW, Door.CHAT, Operator(OperatorType.USER, ANN), "end", "allowed"))
+
+    async def rows_of(customer: str) -> int:
+        known = await bot.database.write(lambda db: digest(db, customer))
+        return str([row async for page in log.rows() for row in page]).count(known)
+
+    assert await rows_of(ANN) == 1
+    await forget.erase(NAME, NOW)
+    assert await rows_of(ANN) == 0
+    assert (await log.verify()).misfit is None
 
 
 async def test_of_all_others_everything_stays(bot: Bot, forget: Forget) -> None:
