@@ -154,7 +154,9 @@ class App:
             core.outbox, self.outside.post, core.clock, settings.webhooks, observe=core.metrics.observe_webhook
         )
         self.live.listeners.append(self.webhooks.heard)
-        self.dispatch.parked = Parked(core.outbox, core.sync_store, self.webhooks, self.sync, core.clock, parse_page)
+        self.dispatch.parked = Parked(
+            core.outbox, core.sync_store, core.parked_ends, self.webhooks, self.sync, core.clock, parse_page
+        )
         parts = [self.site.add_to, self.sockets.add_to]
         self.turnstile = server.Turnstile(core.say)
         self.health = Health(
@@ -180,6 +182,7 @@ class App:
         point("start.opened")
         self._forgotten = await self.core.chats.recall(FORGOTTEN)
         await self.core.ledger.recover_codes()
+        await self.core.ledger.free_endings()
         point("start.recovered")
         await self.live.open()
         await self.webhooks.open()

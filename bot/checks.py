@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from bot.errors import CredentialRejected, KfbotError, RateLimited, TokenExpired, WeComError
 from bot.model import SessionKey, StateReading
 from bot.ports import Clock, Ledger
-from bot.sessions import Session
+from bot.sessions import Session, write_off
 from bot.states import SESSION_LIFETIME
 
 log = logging.getLogger("kfbot.checks")
@@ -26,6 +26,7 @@ REFUSED_AGAIN = (15.0, 60.0, 240.0)  # the same where WeCom would not say; then 
 PAUSE_AFTER_REFUSAL = 60.0
 LOOK_AGAIN = 5.0  # after a hit limit: the client finds out whether it still holds
 FOREIGN = 40096  # not a customer of this corp
+GONE = frozenset({FOREIGN, 95000, 95004})  # or the account is none, or none any more
 QUIET = 600.0  # seconds after which what is known of an open handoff is old
 UNSERVED = 1800.0  # the same of a session that no human is known to have
 QUIET_EVERY, QUIET_AT_ONCE = 60.0, 100  # at most 100 reads a minute of the 10,000 that WeCom grants a corp
@@ -122,19 +123,21 @@ class Checks:
         (a foreign customer, a deleted account), and most often stays."""
         now, passing = self._clock.now(), type(failed) is not WeComError
         log.warning("state not read | %s %s", key.external_userid, failed)
-        pause = RETRY if passing else self._after_refusal(key, failed.errcode)
+        pause = RETRY if passing else await self._after_refusal(key, failed.errcode)
 
         def postpone(session: Session) -> None:
             session.check_at = now + pause if pause else None
             if not passing:  # nothing was learned, but the others are asked about first
                 session.state_at = max(session.state_at, now)
+            if not pause and failed.errcode in GONE:
+                write_off(session, failed.errcode, now)
 
         await self._ledger.change(key, postpone, now)
 
-    def _after_refusal(self, key: SessionKey, errcode: int) -> float | None:
-        """Seconds; None where it was asked often enough."""
+    async def _after_refusal(self, key: SessionKey, errcode: int) -> float | None:
+        """Seconds; None where it was asked often enough. Once is enough for a stranger with whom nothing is open."""
         count = self._refusals.pop(key, 0)
-        if errcode == FOREIGN or count == len(REFUSED_AGAIN):
+        if count == len(REFUSED_AGAIN) or (errcode == FOREIGN and await self._ledger.open_handoff(key) is None):
             return None
         self._refusals[key] = count + 1
         return REFUSED_AGAIN[count]

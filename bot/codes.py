@@ -78,11 +78,12 @@ class CodeMessages:
             try:
                 await self._kf.send_on_event(taken.code, message, taken.msgid)
             except (WeComUnavailable, WeComBusy, RateLimited) as passing:
-                doubt = passing if isinstance(passing, WeComUnavailable) and passing.sent else doubt
+                unclear = passing.doubtful or (isinstance(passing, WeComUnavailable) and passing.sent)
+                doubt = passing if unclear else doubt
                 await self._sleep(pause)
             except WeComError as refused:
                 # After a try of unknown outcome a refusal may just say that the code is spent.
-                return ("unknown" if doubt or lost else "failed"), refused
+                return ("unknown" if doubt or lost or refused.doubtful else "failed"), refused
             else:
                 point("code.sent")
                 return "sent", None

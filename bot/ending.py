@@ -91,10 +91,11 @@ def judge(move: Move, after: StateReading | None, *, looked_twice: bool = False)
         return Verdict.ENDED if looked_twice and move.code else Verdict.STILL_OPEN
     if after is None:
         contradicted = error.errcode in (CONVERSATION_END, NOT_ALLOWED)
-        return Verdict.UNKNOWN if _may_have_happened(error) or contradicted else Verdict.STILL_OPEN
+        unclear = _may_have_happened(error) or error.doubtful or contradicted
+        return Verdict.UNKNOWN if unclear else Verdict.STILL_OPEN
     if not has_human(after.state):
-        # Without an answer to our own move, the session's end is taken to be ours.
-        return Verdict.ENDED if _may_have_happened(error) else Verdict.ALREADY
+        # Without a good answer to our own move, the session's end is taken to be ours.
+        return Verdict.ENDED if _may_have_happened(error) or error.doubtful else Verdict.ALREADY
     if _may_have_happened(error) or isinstance(error, WeComUnavailable):
         return Verdict.AGAIN
     changed = after.state is ServiceState.HUMAN and move.servicer_userid not in (None, after.servicer_userid)

@@ -48,8 +48,11 @@ class WeComError(KfbotError):
     """WeCom refused a call.
 
     `errcode` and `errmsg` are WeCom's (errmsg without its hint tail), `endpoint` the path without query. What a code
-    means and what to do about it stands in bot/wecom/errcodes.py. Never holds a token.
+    means and what to do about it stands in bot/wecom/errcodes.py. Never holds a token. `doubtful`: an act was answered
+    -1, which does not say that nothing has happened, and this is what was said to its repetition.
     """
+
+    doubtful = False
 
     def __init__(self, errcode: int, errmsg: str, endpoint: str) -> None:
         self.errcode = errcode

@@ -11,12 +11,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
+from math import inf
 from typing import Any, TypeVar
 
 from bot.attempt import Attempt, Watch, always, settle_theirs, unwatched
 from bot.closing import ClosingMessages
 from bot.ending import NOT_SERVICER, EndResult, Move, Outcome, StateRead, Verdict, judge
-from bot.errors import WeComError, WeComUnavailable
+from bot.errors import CredentialRejected, WeComError, WeComUnavailable
 from bot.faults import point
 from bot.model import EventType, Handoff, Operator, ServiceState, SessionKey, StateReading, Via
 from bot.ports import Clock, KfApi, Ledger, PendingEnding
@@ -38,6 +39,7 @@ LOOKS = 5  # at a session that news keep changing; a colleague's end changes it 
 SECOND_LOOK = 0.3  # seconds before a state is read again that contradicts WeCom's ok
 LEASE = 15.0  # seconds an intention belongs to whoever works on it
 GIVE_UP_AFTER = 600.0  # seconds an unsettled intention is tried again
+PARK_AFTER = 60.0  # the same where WeCom refuses to tell this one session's state: that mostly stays so
 CLOSING_PATIENCE = 3.0  # seconds a caller waits to hear how the closing message went
 POLL = 0.05
 READS_AT_ONCE = 16
@@ -240,6 +242,7 @@ class Handoffs:
             point("ending.moved")
         except WeComError as refused:
             move = Move(servicer, error=refused)
+            attempt.lost = attempt.lost or refused.doubtful
             if isinstance(refused, WeComUnavailable) and refused.sent:
                 attempt.lost = True
                 self._strays.expect(attempt.key, self._clock.now(), attempt.operator, attempt.via)
@@ -378,6 +381,8 @@ class Handoffs:
         try:
             attempt.see(await self._in_time(attempt, self._kf.state(key)))
         except WeComError as failed:
+            if self._clock.now() > ending.requested_at + _patience(failed):
+                return await self._park(attempt, failed)
             await self._ledger.release_ending(ending.id, self._clock.now() + LEASE / 3, failed.errcode)
             return None
         session = await self._ledger.session(key)
@@ -393,6 +398,22 @@ class Handoffs:
                 return None
             return await self._settle(attempt, Move(None), Verdict.STILL_OPEN)
         return await self._carry_out(attempt)
+
+    async def _park(self, attempt: Attempt, failed: WeComError) -> EndResult:
+        """Nobody can say whether it is over: people are told, and it waits for them."""
+        ending, now = attempt.ending, self._clock.now()
+        assert ending is not None
+
+        def decide(session: Session) -> Handoff | None:
+            if session.handoff is None or session.handoff.id != ending.handoff_id:
+                return None
+            attempt.log_failure(session, session.handoff, Move(None, error=failed), now)
+            return session.handoff
+
+        attempt.handoff = await self._ledger.settle_ending(
+            attempt.key, ending.id, "parked", "unreadable", failed.errcode, now, decide
+        ) or await self._ledger.handoff(ending.handoff_id)
+        return self._result(attempt, Outcome.FAILED, error=failed)
 
     def _outdated(self, ending: Ending) -> bool:
         """The conversation went on after somebody asked for its end, or that was long ago: people decide anew."""
@@ -468,3 +489,10 @@ class Handoffs:
         result = EndResult(outcome, attempt.key, attempt.first, attempt.after, attempt.handoff, error, closing)
         attempt.log_result(result)
         return result
+
+
+def _patience(failed: WeComError) -> float:
+    """Seconds from an intention on until a state that cannot be read is not waited for any more."""
+    if isinstance(failed, CredentialRejected):
+        return GIVE_UP_AFTER
+    return PARK_AFTER if type(failed) is WeComError else inf

@@ -62,6 +62,8 @@ class Health:
             found.append(say("problem.parked", count=parked))
         if unread := await self._core.sync_store.count_parked(scope):
             found.append(say("problem.unread", count=unread))
+        if unsettled := await self._core.parked_ends.count(scope):
+            found.append(say("problem.unsettled", count=unsettled))
         for account in await self._core.sync_store.accounts():
             if account.error and account.open_kfid in scope:
                 name = say.plain(account.name or account.open_kfid)
@@ -122,6 +124,7 @@ class Health:
             return {
                 "deliveries": await self._core.outbox.count_dead(EVERYTHING),
                 "items": await self._core.sync_store.count_parked(EVERYTHING),
+                "ends": await self._core.parked_ends.count(EVERYTHING),
             }
         except StorageError:
             return {}

@@ -237,6 +237,7 @@ class Ledger(Questions, Protocol):
         now: float,
         decide: Callable[[Session], T],
     ) -> T: ...
+    async def free_endings(self) -> None: ...
     async def take_ending(self, ending_id: int, now: float, lease: float) -> bool: ...
     async def release_ending(self, ending_id: int, until: float, errcode: int) -> None: ...
     async def due_endings(self, now: float, limit: int = 100) -> list[PendingEnding]: ...
@@ -291,6 +292,24 @@ class DeadDelivery:
     error: str
     type: EventType
     handoff: Handoff
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedEnd:
+    """An end that somebody asked for at `asked_at`, of a session whose state WeCom refuses to tell: see the code."""
+
+    handoff: Handoff
+    operator_id: str
+    asked_at: float
+    errcode: int
+
+
+class ParkedEnds(Protocol):
+    """See storage/parked_ends.py."""
+
+    async def first(self, scope: Scope, limit: int) -> list[ParkedEnd]: ...
+    async def count(self, scope: Scope) -> int: ...
+    async def revive(self, scope: Scope) -> int: ...
 
 
 class Outbox(Protocol):

@@ -32,6 +32,7 @@ from bot.handoffs import Handoffs
 from bot.model import GroupMessage, Handoff, Operator, Scope, SessionKey
 from bot.parsing import DAY, parse_duration
 from bot.ports import DeadDelivery as DeadDelivery
+from bot.ports import ParkedEnd as ParkedEnd
 from bot.ports import ParkedItem as ParkedItem
 from bot.ports import People, Questions
 from bot.ports import Reception as Reception
@@ -98,12 +99,13 @@ class Reporter(Protocol):
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """What came of a replay: dead deliveries on their way again, and those whose webhook the settings do not name;
-    items of the message stream that could be read now, and those that still cannot."""
+    items of the message stream that could be read now, and those that still cannot; ends that are settled anew."""
 
     sent: int
     unnamed: int
     read: int = 0
     unread: int = 0
+    ends: int = 0
 
 
 class Parked(Protocol):
@@ -115,8 +117,11 @@ class Parked(Protocol):
     async def items(self, scope: Scope, limit: int) -> tuple[int, list[ParkedItem]]:
         """What WeCom told and nobody could read."""
 
+    async def ends(self, scope: Scope, limit: int) -> tuple[int, list[ParkedEnd]]:
+        """Ends of sessions whose state WeCom refuses to tell."""
+
     async def replay(self, scope: Scope, number: int | None) -> Replayed:
-        """Send one delivery again; with None all of them, and try to read the items again."""
+        """Send one delivery again; with None all of them, and try to read the items and settle the ends again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -370,6 +370,12 @@ def finish_elsewhere(session: Session, at: float) -> Handoff:
     return finish(session, Operator(OperatorType.AGENT, ""), Via.ELSEWHERE, at)
 
 
+def write_off(session: Session, errcode: int, at: float) -> None:
+    """WeCom goes on to say that there is no such account or customer: nobody can end what it does not know."""
+    if session.handoff is not None and session.ending is None:
+        finish(session, WECOM, Via.ELSEWHERE, at, f"WeCom {errcode}")
+
+
 def hand_over(
     session: Session, handoff: Handoff, servicer: str, operator: Operator, at: float, via: Via, code: str = ""
 ) -> None:

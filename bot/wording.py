@@ -199,6 +199,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "{host} accepts no events, they are sent when it is back: {why}",
     ),
     "problem.parked": ("有 {count} 个事件没能送达，见 /parked", "{count} events were not delivered, see /parked"),
+    "problem.unsettled": (
+        "有 {count} 个会话没能结束，企业微信不告知状态，见 /parked",
+        "{count} sessions could not be ended, WeCom does not tell their state, see /parked",
+    ),
     "problem.unread": ("有 {count} 条消息没能读懂，见 /parked", "{count} items could not be read, see /parked"),
     "problem.task": (
         "后台任务 {task} 意外中断（事件编号 {incident}），{seconds} 秒后重启",
@@ -1502,12 +1506,12 @@ TEXT: dict[str, tuple[str, str]] = {
     "api.cursor": ("{name} 不是上一页给出的", "{name} is none that a page has given"),
     # -- parked, replay
     "help.parked": (
-        "列出没能送达的 webhook 事件，和没能读懂的企业微信消息",
-        "List events that webhooks did not accept, and items from WeCom that could not be read",
+        "列出没能送达的 webhook 事件、没能读懂的企业微信消息、没能结束的会话",
+        "List events that webhooks did not accept, items from WeCom that could not be read, and ends that failed",
     ),
     "help.replay": (
-        "重发没能送达的事件；`all` 还会重读没读懂的消息",
-        "Send dead webhook events again; with `all`, also try to read again what could not be read",
+        "重发没能送达的事件；`all` 还会重读没读懂的消息、重试没能结束的会话",
+        "Send dead webhook events again; with `all`, also try again what could not be read or ended",
     ),
     "parked.none": ("没有积压。", "Nothing is parked."),
     "parked.deliveries": ("**没能送达的事件** {count} 个：", "**Events not delivered**, {count}:"),
@@ -1517,12 +1521,18 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "parked.items": ("**没能读懂的消息** {count} 条：", "**Items that could not be read**, {count}:"),
     "parked.item": ("> {account} · {since} · {why}", "> {account} · {since} · {why}"),
+    "parked.ends": ("**没能结束的会话** {count} 个：", "**Sessions that could not be ended**, {count}:"),
+    "parked.end": ("> {who} · {by} · {at} · {why}", "> {who} · {by} · {at} · {why}"),
     "parked.lately": ("刚刚", "just now"),
     "parked.foot": (
         "对方恢复后重发：`/replay {number}`，或 `/replay all` 全部重来",
         "To send one again when the receiver is back: `/replay {number}`; everything: `/replay all`",
     ),
     "parked.foot.items": ("升级后可以再读一次：`/replay all`", "After an upgrade, read again: `/replay all`"),
+    "parked.foot.ends": (
+        "处理后再试一次：`/replay all`；企业微信长期不认这个会话时，记录会自行结束",
+        "To try again afterwards: `/replay all`. If WeCom goes on not to know a session, its record ends by itself",
+    ),
     "replay.unknown": ("没有编号为 {number} 的未送达事件，见 /parked", "There is no dead event {number}, see /parked"),
     "replay.sent": ("🔄 {count} 个事件重新发送中", "🔄 {count} events are on their way again"),
     "replay.unnamed": (
@@ -1530,6 +1540,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "⚠️ {count} events cannot be sent: settings.yaml does not name their webhook any more",
     ),
     "replay.read": ("✅ {count} 条消息现在能读懂了，已补上", "✅ {count} items could be read now and are taken in"),
+    "replay.ends": ("🔄 重新处理 {count} 个没能结束的会话", "🔄 {count} ends are being settled again"),
     "replay.unread": ("⚠️ {count} 条消息仍然读不懂", "⚠️ {count} items still cannot be read"),
     # -- whoami, bind
     "whoami": ("userid：`{userid}` · 角色：{role}", "userid: `{userid}` · role: {role}"),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from bot.registry import Context, DeadDelivery, ParkedItem, Role, command
+from bot.errors import WeComError
+from bot.registry import Context, DeadDelivery, ParkedEnd, ParkedItem, Role, command
 
 SHOWN = 10  # of each kind
 
 
 @command("parked", "积压", role=Role.ADMIN)
 async def parked(ctx: Context) -> str:
-    """List events that webhooks did not accept, and items from WeCom that could not be read"""
+    """List events that webhooks did not accept, items from WeCom that could not be read, and ends that failed"""
     assert ctx.parked is not None  # lent by the composition root
     dead, deliveries = await ctx.parked.deliveries(ctx.scope, SHOWN)
     unread, items = await ctx.parked.items(ctx.scope, SHOWN)
-    if not dead and not unread:
+    unsettled, ends = await ctx.parked.ends(ctx.scope, SHOWN)
+    if not dead and not unread and not unsettled:
         return ctx.say("parked.none")
     lines = []
     if dead:
@@ -22,8 +24,12 @@ async def parked(ctx: Context) -> str:
     if unread:
         lines += [ctx.say("parked.items", count=unread), *(_item(ctx, each) for each in items)]
         lines += _more(ctx, unread - len(items))
-    foot = ctx.say("parked.foot", number=deliveries[0].id) if deliveries else ctx.say("parked.foot.items")
-    return "\n".join([*lines, foot])
+    if unsettled:
+        lines += [ctx.say("parked.ends", count=unsettled), *(_end(ctx, each) for each in ends)]
+        lines += _more(ctx, unsettled - len(ends))
+    if deliveries:
+        return "\n".join([*lines, ctx.say("parked.foot", number=deliveries[0].id)])
+    return "\n".join([*lines, ctx.say("parked.foot.items" if items else "parked.foot.ends")])
 
 
 def _more(ctx: Context, count: int) -> list[str]:
@@ -40,6 +46,16 @@ def _delivery(ctx: Context, dead: DeadDelivery) -> str:
         at=ctx.say.when(dead.at, ctx.now),
         tries=dead.attempts,
         why=ctx.say.plain(dead.error, 120),
+    )
+
+
+def _end(ctx: Context, end: ParkedEnd) -> str:
+    return ctx.say(
+        "parked.end",
+        who=ctx.say.who(end.handoff, end.handoff.external_userid),
+        by=ctx.say.plain(end.operator_id or "-"),
+        at=ctx.say.when(end.asked_at, ctx.now),
+        why=ctx.say.error(WeComError(end.errcode, "", "")),
     )
 
 

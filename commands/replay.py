@@ -11,7 +11,7 @@ LARGEST = 2**63 - 1
 
 @command("replay", "重发", role=Role.ADMIN)
 async def replay(ctx: Context, parked: str) -> str:
-    """Send dead webhook events again; with `all`, also try to read again what could not be read"""
+    """Send dead webhook events again; with `all`, also try again what could not be read or ended"""
     assert ctx.parked is not None  # lent by the composition root
     number = None if parked.casefold() in ALL else _number(ctx, parked)
     done = await ctx.parked.replay(ctx.scope, number)
@@ -35,6 +35,8 @@ def _told(ctx: Context, done: Replayed) -> list[str]:
         lines.append(ctx.say("replay.unnamed", count=done.unnamed))
     if done.read:
         lines.append(ctx.say("replay.read", count=done.read))
+    if done.ends:
+        lines.append(ctx.say("replay.ends", count=done.ends))
     if done.unread:
         lines.append(ctx.say("replay.unread", count=done.unread))
     return lines

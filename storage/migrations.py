@@ -268,3 +268,9 @@ def m009_tenants(db: Database) -> None:
 def m010_found(db: Database) -> None:
     """Of a session: when a reading showed a human of whom no event has told yet."""
     _script(db, "ALTER TABLE sessions ADD COLUMN found_at REAL")
+
+
+@migrations()
+def m013_parked_ends(db: Database) -> None:
+    """Of endings: state parked, for those that cannot be settled."""
+    _script(db, "CREATE INDEX endings_parked ON endings (id) WHERE state = 'parked'")

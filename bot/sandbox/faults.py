@@ -40,7 +40,7 @@ PATHS = (
     "aibot/response",
 )
 
-CALL_KINDS = ("errcode", "delay", "reset_before", "reset_after", "http", "garbage", "no_answer")
+CALL_KINDS = ("errcode", "delay", "reset_before", "reset_after", "http", "garbage", "busy_after", "no_answer")
 SEND_KINDS = ("fail_later",)
 PAGE_KINDS = ("empty_page", "stuck_cursor", "repeat_page", "forget_cursor")
 PUSH_KINDS = ("lose", "duplicate", "delay")
@@ -66,10 +66,11 @@ class Fault:
 
     errcode: refuse, nothing happens. delay: `seconds` first. reset_before / reset_after: cut the connection
     without an answer, before / after the effect. http: answer this status, nothing happens. garbage: effect,
-    then an answer that is not JSON. no_answer: effect, and silence (long connection). fail_later: accept,
-    then report msg_send_fail. empty_page: no items, has_more 1, cursor unmoved. stuck_cursor: items, but the
-    cursor that came in. repeat_page: items, a new cursor, the same items again. forget_cursor: from the oldest.
-    lose / duplicate: a push. no_msgid: an event that stands in the stream without one from its beginning.
+    then an answer that is not JSON. busy_after: effect, then -1 (HTTP). no_answer: effect, and silence (long
+    connection). fail_later: accept, then report msg_send_fail. empty_page: no items, has_more 1, cursor unmoved.
+    stuck_cursor: items, but the cursor that came in. repeat_page: items, a new cursor, the same items again.
+    forget_cursor: from the oldest. lose / duplicate: a push. no_msgid: an event that stands in the stream without
+    one from its beginning.
     """
 
     target: str

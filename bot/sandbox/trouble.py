@@ -10,6 +10,7 @@ from aiohttp import web
 from .faults import Fault, struck
 
 Answer = dict[str, Any]
+BUSY: Answer = {"errcode": -1, "errmsg": "system busy"}
 
 
 def as_json(answer: Any, status: int = 200) -> web.Response:
@@ -39,6 +40,8 @@ async def answered(request: web.Request, faults: list[Fault], act: Callable[[int
         return cut(request)
     if struck(faults, "garbage"):
         return web.Response(text="<html>gateway</html>", content_type="text/html")
+    if struck(faults, "busy_after"):
+        return as_json(BUSY)
     return as_json(answer)
 
 

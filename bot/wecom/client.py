@@ -23,7 +23,7 @@ from typing import Any
 
 import stamina
 
-from bot.errors import RateLimited, WeComError, WeComUnavailable
+from bot.errors import RateLimited, WeComBusy, WeComError, WeComUnavailable
 from bot.http import CALL_SECONDS, Http
 from bot.model import KfAccount, Message, Servicer, ServiceState, SessionKey, StateReading, SyncPage
 from bot.wecom import protocol
@@ -210,7 +210,12 @@ class KfClient:
         return granted
 
     async def _repeated(self, call: _Call, secrets: dict[str, str], until: float) -> dict[str, Any]:
+        doubtful = False
+
         def may_repeat(error: Exception) -> bool:
+            nonlocal doubtful
+            if isinstance(error, WeComError):
+                doubtful = error.doubtful = doubtful or (isinstance(error, WeComBusy) and not call.is_read)
             return self._may_repeat(error, call, until)
 
         first: WeComError | None = None

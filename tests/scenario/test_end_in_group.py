@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from bot.kf_sync import LATELY
-from bot.model import EventType, HandoffStatus, OperatorType
+from bot.model import EventType, HandoffStatus, OperatorType, Via
 from tests.scenario.conftest import ANN, BOB, CHAT, KF, KF2, PATIENCE, Stage
 
 
@@ -147,6 +147,16 @@ async def test_an_answer_that_got_lost_is_read_back(running: Stage) -> None:
     answer = await running.ask("/end wm7l")
     assert answer.startswith("✅")
     assert len(running.moves()) == 1
+
+
+async def test_a_busy_wecom_that_has_done_it_all_the_same_has_done_it_for_us(running: Stage) -> None:
+    """The repetition of the move finds the session over, and so it would seem that somebody else had ended it."""
+    number = await _with_human(running)
+    running.sandbox.fault("kf/service_state/trans", "busy_after")
+    answer = await running.ask("/end wm7l", userid="LiNa")
+    assert answer.startswith("✅") and "不是" not in answer
+    handoff = await running.bot.core.ledger.handoff(number)
+    assert handoff is not None and (handoff.via, handoff.operator_id) == (Via.COMMAND, "LiNa")
 
 
 async def test_a_call_that_never_arrived_is_made_again(running: Stage) -> None:

@@ -23,7 +23,7 @@ from bot.checks import (
 from bot.closing import ClosingMessages
 from bot.errors import CredentialRejected, RateLimited, StorageError, TokenExpired, WeComBusy, WeComError
 from bot.handoffs import Handoffs
-from bot.model import SessionKey
+from bot.model import SessionKey, Via
 from bot.sessions import FOLLOWED, Session, customer_wrote
 from bot.states import SESSION_LIFETIME
 from storage.ledger import Ledger
@@ -368,6 +368,24 @@ async def test_a_session_that_cannot_be_read_does_not_stand_in_the_way_of_the_ot
     fake_kf.calls.clear()
     await look(checks)
     assert fake_kf.calls == []
+
+
+@pytest.mark.parametrize(("errcode", "over"), [(40096, True), (95000, True), (95004, True), (95013, False)])
+async def test_what_wecom_does_not_know_any_more_does_not_stay_open_for_ever(
+    checks: Checks, ledger: Ledger, fake_kf: FakeKf, fake_clock: FakeClock, errcode: int, over: bool
+) -> None:
+    with_human(fake_kf, ANN)
+    await mark(ledger, KEY, fake_clock.now())
+    await checks.work_off()
+    fake_clock.move(QUIET + 1)
+    fake_kf.before("state", *(raising(refusal(errcode)) for _ in range(1 + len(REFUSED_AGAIN))))
+    await look(checks)
+    for pause in REFUSED_AGAIN:
+        assert await ledger.open_handoff(KEY) is not None
+        fake_clock.move(pause)
+        await checks.work_off()
+    (handoff,) = await ledger.history(KEY)
+    assert (handoff.via, handoff.reason) == ((Via.ELSEWHERE, f"WeCom {errcode}") if over else (None, None))
 
 
 async def test_a_session_that_wecom_would_not_tell_of_is_asked_about_some_more_times(

@@ -46,6 +46,23 @@ def test_refused_but_over_is_somebody_elses(move: Move) -> None:
     assert judge(move, StateReading(ENDED)) is Verdict.ALREADY
 
 
+def doubtful(errcode: int) -> Move:
+    move = refused(errcode)
+    assert move.error is not None
+    move.error.doubtful = True
+    return move
+
+
+@pytest.mark.parametrize("errcode", [-1, CONVERSATION_END])
+def test_over_after_a_bad_answer_is_taken_for_ours_too(errcode: int) -> None:
+    assert judge(doubtful(errcode), StateReading(ENDED)) is Verdict.ENDED
+    assert judge(doubtful(errcode), None) is Verdict.UNKNOWN
+
+
+def test_still_open_after_busy_is_a_failure() -> None:
+    assert judge(doubtful(-1), StateReading(HUMAN, LI)) is Verdict.STILL_OPEN
+
+
 @pytest.mark.parametrize("move", [LOST, NEVER_SENT, refused(CONVERSATION_END)])
 def test_no_effect_is_worth_another_try(move: Move) -> None:
     assert judge(move, StateReading(HUMAN, LI)) is Verdict.AGAIN

@@ -13,9 +13,10 @@ import pytest
 
 from bot.closing import ClosingMessages
 from bot.ending import EndResult, Move, Outcome, StateRead
-from bot.errors import WeComError
-from bot.handoffs import GIVE_UP_AFTER, LEASE, Handoffs
+from bot.errors import CredentialRejected, WeComError
+from bot.handoffs import GIVE_UP_AFTER, LEASE, PARK_AFTER, Handoffs
 from bot.model import (
+    EVERYTHING,
     EventType,
     Handoff,
     HandoffStatus,
@@ -31,6 +32,7 @@ from bot.strays import LATE
 from bot.untold import AGAIN, ENOUGH, IN_VAIN
 from storage.database import Database
 from storage.ledger import Ledger
+from storage.parked_ends import ParkedEnds
 from tests.fakes import (
     ANN,
     ASSISTANT,
@@ -774,6 +776,35 @@ async def left_pending(bot: Bot) -> None:
     bot.kf.before("trans", raising(unavailable()))
     bot.kf.before("state", lambda: None, raising(unavailable()))
     assert (await bot.end()).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("refused", "patience"),
+    [(refusal(40096), PARK_AFTER), (refusal(95004), PARK_AFTER), (CredentialRejected(48007, "", ""), GIVE_UP_AFTER)],
+)
+async def test_an_end_whose_state_wecom_refuses_to_tell_is_parked_and_told(
+    bot: Bot, database: Database, refused: WeComError, patience: float
+) -> None:
+    await left_pending(bot)
+    bot.kf.before("state", raising(refused), raising(refused))
+    for outcomes in ([], [Outcome.FAILED], []):
+        assert [each.outcome for each in await bot.settle()] == outcomes
+        bot.clock.move(patience)
+    parked = ParkedEnds(database)
+    (end,) = await parked.first(EVERYTHING, 9)
+    assert (end.handoff.id, end.errcode, await parked.count(EVERYTHING)) == (1, refused.errcode, 1)
+    assert (await bot.ledger.session(KEY)).ending is None  # and whoever asks anew begins anew
+    assert await parked.revive(EVERYTHING) == 1
+    bot.kf.session_state(KF, ANN, ENDED)
+    assert [each.outcome for each in await bot.settle()] == [Outcome.ENDED]
+    assert await parked.count(EVERYTHING) == 0
+
+
+async def test_an_end_is_not_parked_because_wecom_is_down(bot: Bot) -> None:
+    await left_pending(bot)
+    bot.clock.move(10 * GIVE_UP_AFTER)
+    bot.kf.before("state", raising(unavailable()))
+    assert await bot.settle() == []
 
 
 @pytest.mark.parametrize("ahead", [0.0, 8.0, -8.0])

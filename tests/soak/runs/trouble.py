@@ -50,6 +50,7 @@ def _faults() -> list[Fault]:
         found += [Fault(target, "errcode", code) for code in codes]
         found += [Fault(target, kind) for kind in (SOCKET if target.startswith("aibot") else CUTS)]
         found.append(Fault(target, "delay", seconds=LATE))
+    found += [Fault(target, "busy_after") for target in ("kf/service_state/trans", "kf/send_msg_on_event")]
     found += [Fault("kf/sync_msg", kind) for kind in PAGE_KINDS]
     found += [Fault(push, kind, seconds=LATE) for push in PUSHES for kind in ("lose", "duplicate", "delay")]
     return [*found, Fault("ping", "no_answer"), Fault(EVENT, "no_msgid")]

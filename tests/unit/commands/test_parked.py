@@ -18,6 +18,7 @@ from bot.settings import OutgoingWebhook
 from bot.wecom.protocol import parse_page
 from commands.parked import SHOWN
 from storage.outbox import Outbox
+from storage.parked_ends import ParkedEnds
 from storage.sync_store import SyncStore
 from tests.receiver import Receiver, receiving
 from tests.unit.commands.conftest import AFTER, ANN, BOB, KF, KF2, Room, a_room
@@ -34,7 +35,9 @@ class Post:
         self.outbox, self.store = Outbox(room.database), SyncStore(room.database, "wwcorp")
         self.webhooks = Webhooks(self.outbox, http.post, room.clock, [hook])
         sync = KfSync(room.kf, self.store, room.clock, self._follow, self._turn, keep_text=True)
-        room.dispatch.parked = Parked(self.outbox, self.store, self.webhooks, sync, room.clock, parse_page)
+        room.dispatch.parked = Parked(
+            self.outbox, self.store, ParkedEnds(room.database), self.webhooks, sync, room.clock, parse_page
+        )
 
     async def _follow(self, committed: Committed) -> None: ...
 
@@ -170,3 +173,18 @@ async def test_english(tmp_path: Any) -> None:
         assert answer.startswith("**Events not delivered**, 1:\n> `1` · 127.0.0.1 · accepted · #1 ")
         assert answer.endswith("everything: `/replay all`")
         assert await boss(post, "/replay #1") == "🔄 1 events are on their way again"
+
+
+async def test_ends_that_wecom_does_not_let_be_settled(post: Post) -> None:
+    room = post.room
+    handoff = await room.open()
+    asked = "INSERT INTO endings (handoff_id, open_kfid, external_userid, operator_type, operator_id, via, reason,"
+    asked += (
+        " state, requested_at, attempts, lease_until, errcode) VALUES (?,?,?,'AGENT','LiNa','command','',?,?,1,?,95004)"
+    )
+    values = (handoff.id, KF, ANN, "parked", room.clock.time - 60, 9e9)
+    await room.database.write(lambda db: db.execute(asked, values))
+    told = await boss(post, "/parked")
+    assert "没能结束的会话" in told and f"#{handoff.id}" in told and "LiNa" in told and "95004" in told
+    assert "1 个没能结束的会话" in await boss(post, "/replay all")
+    assert [each.ending.handoff_id for each in await room.ledger.due_endings(room.clock.time)] == [handoff.id]

@@ -383,6 +383,18 @@ async def test_acts_are_repeated_when_refused_or_never_sent(
 
 
 @pytest.mark.parametrize("path", ACTS)
+@pytest.mark.parametrize(("first", "doubtful"), [(refusal(-1), True), (refusal(45033), False), (UNSENT, False)])
+async def test_a_refused_repetition_says_whether_the_act_may_have_happened_before(
+    client: KfClient, wecom: Script, path: str, first: Any, doubtful: bool
+) -> None:
+    """-1 is said of a move that has taken effect, too; then the next one finds the session over, or the code spent."""
+    wecom.on(path, first, refusal(95013))
+    with pytest.raises(WeComError) as caught:
+        await ACTS[path](client)
+    assert (caught.value.errcode, caught.value.doubtful) == (95013, doubtful)
+
+
+@pytest.mark.parametrize("path", ACTS)
 @pytest.mark.parametrize("failure", [LOST, TimeoutError(), aiohttp.ClientOSError(104, "reset"), 500, b"not json", {}])
 async def test_acts_with_an_unknown_outcome_are_not_repeated(
     client: KfClient, wecom: Script, path: str, failure: Any
