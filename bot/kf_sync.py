@@ -32,6 +32,7 @@ LOOK_AGAIN = 5.0  # the same while there is a token: then the client finds out w
 RETRY = 1.0  # seconds until a failed sync is tried again, doubled up to RETRY_MOST
 RETRY_MOST = 15.0
 INVALID_PARAMETER = 40058  # also said of a cursor that WeCom does not know
+SEVERAL = 3
 FRESH = 2.0  # seconds an account counts as read to its end
 LATELY = 5.0  # and where nothing but a lost callback speaks for news
 GLANCE = 1.5  # seconds that somebody who waits for an end may be kept waiting for those
@@ -72,6 +73,7 @@ class _Line:
     token: str = ""
     token_at: float = 0.0
     failing_since: float | None = None  # the first bad run since the last good one
+    refused: int = 0  # bad runs in a row in which WeCom would not read on
     recalled: bool = False  # the token an earlier process left has been looked for, once
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     runs: deque[float] = field(default_factory=lambda: deque(maxlen=MANY))  # when the last ones began, loop time
@@ -268,12 +270,31 @@ class KfSync:
         try:
             await self._read_on(line, account)
         except WeComError as refused:
-            if account.cursor and refused.errcode == INVALID_PARAMETER:
+            if account.cursor and await self._is_the_cursors_fault(line, refused):
                 log.error("WeCom does not know the cursor, starting afresh | account=%s", open_kfid)
                 await self._store.lose_cursor(open_kfid)
             raise
+        line.refused = 0
         if account.cold:
             await self._finish_history(open_kfid)
+
+    async def _is_the_cursors_fault(self, line: _Line, refused: WeComError) -> bool:
+        """What WeCom says of a cursor that it does not know any more stands nowhere. Where the oldest item can be had,
+        and several times not what comes after the cursor, that was it."""
+        if refused.errcode == INVALID_PARAMETER:
+            return True
+        if type(refused) not in (WeComError, SyncTokenExpired):
+            return False
+        line.refused += 1
+        if line.refused < SEVERAL:
+            return False
+        line.refused = 0
+        await self._token_less_turn()
+        try:
+            await self._kf.sync(line.open_kfid, "", "", 1)
+        except WeComError:
+            return False
+        return True
 
     async def _read_on(self, line: _Line, account: AccountState) -> None:
         cursor = account.cursor or ""

@@ -20,6 +20,7 @@ from bot.kf_sync import (
     PAUSE_AFTER_LIMIT,
     RETRY,
     RETRY_MOST,
+    SEVERAL,
     STUCK,
     TOKEN_LESS_AFTER,
     TOKEN_LIFE,
@@ -797,6 +798,28 @@ async def test_a_token_that_wecom_calls_malformed_does_not_cost_the_cursor(line:
     await line.idle()
     assert line.asked[-2:] == [(cursor, "x" * 200), (cursor, "")]
     assert not (await line.account()).cold
+
+
+@pytest.mark.parametrize("errcode", [95007, 40097, 12345])
+async def test_a_cursor_is_lost_whatever_wecom_calls_it(line: Line, errcode: int) -> None:
+    """It stands nowhere what WeCom says of one: where the beginning can be had instead, that was it."""
+    await warm(line)
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.kf.before("sync", *(raising(refusal(errcode)) for _ in range(SEVERAL)))
+    line.sync.wake(KF)
+    await line.idle()
+    assert [cursor for cursor, _ in line.asked[-2:]] == ["", ""]
+    assert (await line.account()).cursor and len(await line.ledger.due_checks(line.clock.now(), 10)) == 1
+
+
+async def test_an_account_that_cannot_be_read_at_all_keeps_its_cursor(line: Line) -> None:
+    await warm(line)
+    cursor = (await line.account()).cursor
+    line.kf.before("sync", *(raising(refusal(95004)) for _ in range(2 * SEVERAL + 2)))
+    line.sync.wake(KF)
+    await line.idle()
+    assert (await line.account()).cursor == cursor
+    assert [asked for asked, _ in line.asked].count("") == 2  # two trials
 
 
 async def test_a_refused_parameter_without_cursor_is_only_an_error(line: Line) -> None:
