@@ -42,7 +42,7 @@ class ParkedEnds:
         sql = f"SELECT e.id, h.open_kfid FROM {_OF}"
         found = await self._db.read(lambda db: db.execute(sql).fetchall())
         mine = [(number,) for number, open_kfid in found if open_kfid in scope]
-        return await self._db.write(lambda db: sum(db.execute(_REVIVE, each).rowcount for each in mine), durable=True)
+        return await self._db.write(lambda db: sum(db.execute(_REVIVE, each).rowcount for each in mine))
 
 
 _REVIVE = """UPDATE OR IGNORE endings SET state='pending', lease_until=0, settled_at=NULL, outcome=NULL
