@@ -1147,10 +1147,13 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "customer.is.expired": ("链接已失效", "This link has expired"),
     "customer.is.expired.detail": (
-        "要结束人工对话，请在聊天中发送「{phrase}」，也可以在聊天中索取新链接。",
-        "To end the conversation, send 「{phrase}」 in the chat, or ask for a new link there.",
+        "要结束人工对话，请在聊天中发送「{phrase}」。下次转到人工客服时，聊天中会有新链接。",
+        "To end the conversation, send 「{phrase}」 in the chat. A new link comes when an agent takes over again.",
     ),
-    "customer.expired.ask": ("请在聊天中索取新链接。", "Ask for a new link in the chat."),
+    "customer.expired.next": (
+        "下次转到人工客服时，聊天中会有新链接。",
+        "A new link comes in the chat when an agent takes over again.",
+    ),
     "customer.is.busy": ("访问太频繁", "Too many visits"),
     "customer.is.busy.detail": ("请稍等片刻，再试一次。", "Wait a moment, then try again."),
     "customer.is.unreachable": ("暂时连接不上", "No connection"),
