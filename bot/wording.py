@@ -869,6 +869,25 @@ TEXT: dict[str, tuple[str, str]] = {
         "cannot listen on {host}:{port} ({why}). See which program has it (ss -ltnp), or change server.host and "
         "server.port.",
     ),
+    # -- bot.py demo, bot.py sandbox
+    "sandbox.refused": (
+        "不能在 {host}:{port} 上监听（{why}）。请看是哪个程序占用了它（ss -ltnp），或用 --port 换一个端口。",
+        "cannot listen on {host}:{port} ({why}). See which program has it (ss -ltnp), or name another with --port.",
+    ),
+    "sandbox.next": (
+        "把它存为 sandbox.yaml，chmod 600 sandbox.yaml，再启动机器人：\n"
+        "  python bot.py --settings sandbox.yaml      （.env 和 KFBOT_… 变量优先于文件）",
+        "Save it as sandbox.yaml, chmod 600 sandbox.yaml, and start the bot:\n"
+        "  python bot.py --settings sandbox.yaml      (.env and KFBOT_… variables are stronger than the file)",
+    ),
+    "sandbox.theirs": (
+        "把这两个地址写进 {path}，再启动机器人：\n  python bot.py --settings {path}",
+        "Put these two addresses into {path} and start the bot:\n  python bot.py --settings {path}",
+    ),
+    "sandbox.callback": (
+        "要让沙箱发回调，启动它时加上：\n  --callback {url}",
+        "To have the sandbox send callbacks, start it with\n  --callback {url}",
+    ),
     # -- bot.py backup
     "backup.copying": ("备份", "backup"),
     "backup.done": (
