@@ -10,7 +10,9 @@ import pytest
 from bot.settings_file import load
 from tests import docs
 
-PAGES = [*(docs.ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
+PAGES = [
+    *(docs.ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"))
+]
 PAGES += sorted((docs.ROOT / "docs").glob("*.md"))
 
 
@@ -65,6 +67,15 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
         target = page.parent / name if name else page
         assert target.exists(), link
         assert not heading or heading in _headings(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tests_that_a_page_names_are_there(page: Path) -> None:
+    """By their paths from the root, or by a name there is only once. What is said not to exist need not."""
+    tests = [each.relative_to(docs.ROOT) for each in (docs.ROOT / "tests").rglob("*") if each.name != "__pycache__"]
+    for named in re.findall(r"(?<!no )`((?:tests/[\w/.*]+|[\w/*]*test_[\w*]+\.py))`", page.read_text("utf-8")):
+        fitting = [each for each in tests if str(each) == named.rstrip("/") or named == each.name]
+        assert len(fitting) == 1, f"{named}: {fitting}"
 
 
 def _headings(page: Path) -> set[str]:
