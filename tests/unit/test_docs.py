@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.model import OperatorType
+from bot.phrases import SCORES
 from bot.settings_file import load
+from docs import report_picture
 from tests import docs
 
 PAGES = [
@@ -76,6 +79,18 @@ def test_the_tests_that_a_page_names_are_there(page: Path) -> None:
     for named in re.findall(r"(?<!no )`((?:tests/[\w/.*]+|[\w/*]*test_[\w*]+\.py))`", page.read_text("utf-8")):
         fitting = [each for each in tests if str(each) == named.rstrip("/") or named == each.name]
         assert len(fitting) == 1, f"{named}: {fitting}"
+
+
+@pytest.mark.parametrize("lang", report_picture.NAMES)
+def test_the_day_in_the_reports_picture_adds_up(lang: str) -> None:
+    day = report_picture.busy_day(lang)
+    numbers, now = day.numbers, day.open
+    assert sum(numbers.ways.values()) == sum(numbers.servicers.values()) == numbers.handled
+    assert sum(numbers.enders.values()) == numbers.ended_by(OperatorType.AGENT)
+    assert sum(now.loads.values()) == now.human
+    assert set(day.ratings) == set(SCORES)
+    asked = numbers.handled - numbers.ended_by(OperatorType.SYSTEM)
+    assert 0 < sum(day.ratings.values()) <= asked and numbers.ended_by(OperatorType.USER)
 
 
 def _headings(page: Path) -> set[str]:
