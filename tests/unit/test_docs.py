@@ -93,6 +93,19 @@ def test_the_day_in_the_reports_picture_adds_up(lang: str) -> None:
     assert 0 < sum(day.ratings.values()) <= asked and numbers.ended_by(OperatorType.USER)
 
 
+def test_both_languages_have_the_same_figures() -> None:
+    """Of the performance table, in which words differ and numbers must not."""
+    here, there = (_figures(docs.ROOT / name) for name in ("README.md", "README.zh-CN.md"))
+    assert here and there == here
+
+
+def _figures(page: Path) -> list[list[str]]:
+    """What was measured and what for, row by row: the last two columns, without the words between the numbers."""
+    rows = page.read_text("utf-8").partition("`bench.json`")[2].splitlines()
+    cells = [row.split("|")[2:4] for row in rows if row.startswith("|")][2:]
+    return [re.findall(r"\d[\d.,]*\d|\d", " ".join(each)) for each in cells]
+
+
 def _headings(page: Path) -> set[str]:
     """As GitHub names them in links."""
     titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), flags=re.MULTILINE)
