@@ -589,6 +589,12 @@ TEXT: dict[str, tuple[str, str]] = {
         "（与群的长连接断开，此消息由 webhook 发出，暂时不能接收命令和按钮）",
         "(The long connection is down; this comes by webhook, and I cannot hear commands or taps now.)",
     ),
+    "alerts.unpaired": (
+        "（还没有配对的群，此消息由 webhook 发出，听不到命令。请先配对：在日志里找到配对码，"
+        "在群里发送 @{bot} /bind 配对码）",
+        "(No group is paired yet; this comes by webhook, and I hear no commands. Pair first: find the code in my log "
+        "and send @{bot} /bind CODE in the group.)",
+    ),
     # -- stats and the daily report; what begins with `picture` stands in narrow places
     "stats.title.today": ("今日统计", "Today"),
     "stats.title.week": ("近 7 天统计", "The last 7 days"),
