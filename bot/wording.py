@@ -457,7 +457,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "card.nobody": ("暂无", "nobody"),
     "card.wait": ("情况", "now"),
     "card.acked": ("跟进", "taken"),
-    "card.snoozed": ("稍后", "later"),
+    "card.snoozed": ("稍后", "quiet"),
     "card.expires": ("自动结束", "until"),
     "card.when": ("时间", "when"),
     "card.took": ("历时", "took"),
@@ -470,7 +470,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "card.asked": ("{by} {when} 点了结束", "asked by {by} {when}"),
     "card.refused": ("未执行", "Nothing was done"),
     "button.end": ("结束", "End"),
-    "button.snooze": ("稍后", "Later"),
+    "button.snooze": ("稍后", "Snooze"),
     "button.ack": ("跟进", "Take it"),
     "button.refresh": ("刷新", "Refresh"),
     "button.done": ("已处理", "Done"),
@@ -478,7 +478,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "alert.text": ("⏰ {who} {what}", "⏰ {who} {what}"),
     "alert.commands": (
         "结束 `@{bot} /end {number}` · 稍后 `@{bot} /snooze {number} 10m` · 跟进 `@{bot} /ack {number}`",
-        "End `@{bot} /end {number}` · later `@{bot} /snooze {number} 10m` · take it `@{bot} /ack {number}`",
+        "End `@{bot} /end {number}` · snooze `@{bot} /snooze {number} 10m` · take it `@{bot} /ack {number}`",
     ),
     "alert.closed": (
         "✅ {who} 已结束：{by}{via}，{when}，历时 {took}",
@@ -1232,8 +1232,8 @@ TEXT: dict[str, tuple[str, str]] = {
     "customer.retry": ("重试", "Try again"),
     "customer.offline": ("连接已断开，正在重新连接…", "The connection is lost; trying again…"),
     # -- the agents' console
-    "console.title": ("客服会话 · kfbot", "Sessions · kfbot"),
-    "console.heading": ("客服会话", "Sessions"),
+    "console.title": ("客服工作台 · kfbot", "Console · kfbot"),
+    "console.heading": ("客服工作台", "Console"),
     "console.loading": ("正在载入…", "Loading…"),
     "console.unreachable": ("暂时连不上：{why}。正在重试…", "Cannot be reached: {why}. Trying again…"),
     "console.network": ("网络不通，或服务没有应答", "no connection, or no answer"),

@@ -45,14 +45,17 @@ _HEADERS = {
 class Pages:
     """`phrase`: what a customer can write in the chat instead; may be empty.
 
-    `login`: whether agents can log in by WeCom.
+    `login`: whether agents can log in by WeCom. `snooze`: seconds for which the card's button quiets an alert.
     """
 
-    def __init__(self, tokens: Tokens, doors: Doors, clock: Clock, say: Words, phrase: str, *, login: bool) -> None:
+    def __init__(
+        self, tokens: Tokens, doors: Doors, clock: Clock, say: Words, phrase: str, *, login: bool, snooze: float
+    ) -> None:
         self._tokens, self._doors, self._clock = tokens, doors, clock
         self._files = {file.name: file for file in STATIC.iterdir() if file.suffix in _TYPES}
         self._customer = partial(_filled, "customer", say.lang, phrase=phrase)
-        self._console = partial(_filled, "console", say.lang, login="wecom" if login else "")
+        known = {"login": "wecom" if login else "", "snooze": round(snooze / 60)}
+        self._console = partial(_filled, "console", say.lang, **known)
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get(LINK, self._link, allow_head=False)

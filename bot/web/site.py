@@ -70,7 +70,8 @@ class Site:
         corp = Corp(tenant_id, core.settings.wecom.api_base, core.settings.server.public_url)
         self.login = Login(corp, self.doors, core.tokens, core.kf, core.people, core.access, core.say, core.audit)
         phrase, login = core.settings.customer.phrase, bool(corp.public_url)
-        self.pages = Pages(core.tokens, self.doors, core.clock, core.say, phrase, login=login)
+        snooze = core.settings.watch.snooze
+        self.pages = Pages(core.tokens, self.doors, core.clock, core.say, phrase, login=login, snooze=snooze)
 
     def add_to(self, app: web.Application) -> None:
         app.add_subapp("/api", self.api.app())

@@ -256,6 +256,7 @@ def test_a_question_about_what_has_ended_is_asked_no_more(browser: Browser, demo
 def test_snooze(browser: Browser, demo: Demo) -> None:
     with console(browser, demo) as page:
         row(page, STUCK).get_by_test_id("snooze").click()
+        expect(page.get_by_test_id("snooze-10")).to_be_checked()  # as the card does it
         page.get_by_test_id("snooze-60").check()
         confirm(page)
         note(page, "之前不再提醒「小林」的会话")

@@ -15,8 +15,8 @@ from tests.soak.runs.trouble import TROUBLE
 def main() -> int:
     try:
         sequence = read(" ".join(sys.argv[1:]))
-    except ValueError as wrong:
-        print(f"steps stand between commas: 'takes 0 1, trouble 12 2'. {wrong}", file=sys.stderr)
+    except ValueError as none:
+        print(f"steps stand between commas: 'takes 0 1, trouble 12 2'. {none}", file=sys.stderr)
         return 2
     for each in sequence:
         print(each, f"({TROUBLE[each.numbers[0]]})" if each.name == "trouble" else "")
