@@ -128,7 +128,7 @@ def sandbox(port: int, callback: str, path: Path | None) -> None:
 @_settings_option
 @_json_option
 def check(path: Path, as_json: bool) -> None:
-    """Test settings, storage, clock, token, accounts, servicers, callback and group, with remedies."""
+    """Test settings, storage, clock, token, trusted IP, accounts, servicers, callback and group, with remedies."""
     settings = _load(path)
     import asyncio
 

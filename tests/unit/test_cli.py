@@ -79,7 +79,7 @@ def test_every_verb_has_help_and_settings(main: Main, verb: str, flag: str) -> N
     assert out.startswith("Usage: bot.py")
 
 
-@pytest.mark.parametrize("verb", ["check", "end", "status"])
+@pytest.mark.parametrize("verb", ["check", "end", "status", "audit"])
 def test_what_scripts_use_has_json(main: Main, verb: str) -> None:
     assert "--json" in main(verb, "--help")[1]
 
