@@ -4,7 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 CODE   := bot commands storage tests bench docs bot.py
 
-.PHONY: demo run test check lint types bench soak docs clean
+.PHONY: venv demo run test check lint types bench soak docs clean
+
+venv: $(VENV)/.run
 
 demo: $(VENV)/.run
 	$(BIN)/python bot.py demo

@@ -513,7 +513,14 @@ class App:
     def _dispatch(self) -> Dispatch:
         core, settings = self.core, self.core.settings
         paired: set[str] = set(settings.group.chat_ids) | set(settings.group.routes.values())
-        self.desk = Desk(core.chats, core.clock, paired, lambda scope: self.health.problems(scope), self.channel)
+        self.desk = Desk(
+            core.chats,
+            core.clock,
+            paired,
+            lambda scope: self.health.problems(scope),
+            self.channel,
+            settings.group.aibot.name,
+        )
         self.teams = Teams(settings.group.routes, settings.group.chat_ids, paired)
         self.report = Report(
             core.stats, core.people, core.chats, core.clock, core.say, self.channel, self.teams.groups,

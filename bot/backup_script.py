@@ -26,12 +26,14 @@ MB = 1_000_000
 
 
 class BackupScript:
-    """`to`: a file that is not there yet, or a folder; None for the database's own folder."""
+    """`to`: a file that is not there yet, or a folder; what ends in `/` is one, and made if need be. None: the
+    database's own folder."""
 
-    def __init__(self, settings: Settings, to: Path | None) -> None:
+    def __init__(self, settings: Settings, to: str | None) -> None:
         self._database = settings.storage.path
         self._say = Words(settings.lang, settings.group.aibot.name, meaning_of, settings.zone)
         self._target = self._chosen(to)
+        self._makes_folder = to is not None and _names_folder(to)
 
     async def run(self) -> int:
         """Exit code. Stdout has the name of the file; what else there is to say goes to stderr."""
@@ -45,8 +47,8 @@ class BackupScript:
             return self._fail(self._say("backup.no_room", folder=self._target.parent, needed=needed, free=free))
         except StorageError as failed:
             return self._fail(self._say.storage(failed))
-        except FileExistsError:
-            return self._fail(self._say("backup.exists", path=self._target))
+        except FileExistsError as there:  # the file, or one where the folder should be
+            return self._fail(self._say("backup.exists", path=there.filename or self._target))
         except OSError as failed:
             why = failed.strerror or failed
             return self._fail(self._say("backup.unwritable", path=self._target, why=why))
@@ -55,6 +57,8 @@ class BackupScript:
 
     async def _run(self) -> int:
         watched = sys.stderr.isatty()
+        if self._makes_folder:
+            self._target.parent.mkdir(mode=0o700, exist_ok=True)
         with self._bar(watched) as advance:
             size = await back_up(self._database, self._target, advance)
         await self._enter()
@@ -75,12 +79,12 @@ class BackupScript:
         finally:
             await database.close()
 
-    def _chosen(self, to: Path | None) -> Path:
+    def _chosen(self, to: str | None) -> Path:
         moment = datetime.now(self._say.zone).strftime("%Y%m%d-%H%M%S")
         name = f"{self._database.stem}-{moment}{self._database.suffix}"
         if to is None:
             return self._database.with_name(name)
-        return to / name if to.is_dir() else to
+        return Path(to, name) if _names_folder(to) or Path(to).is_dir() else Path(to)
 
     @contextmanager
     def _bar(self, watched: bool) -> Iterator[Advance]:
@@ -98,3 +102,8 @@ class BackupScript:
     def _fail(self, why: str) -> int:
         click.echo(f"❌ {why}", err=True)
         return FAILED
+
+
+def _names_folder(to: str) -> bool:
+    """Path would drop the slash, and the nightly line of a folder that is not there would make a file of its name."""
+    return to.endswith("/")

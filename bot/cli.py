@@ -128,7 +128,7 @@ def sandbox(port: int, callback: str, path: Path | None) -> None:
 @_settings_option
 @_json_option
 def check(path: Path, as_json: bool) -> None:
-    """Test settings, storage, clock, token, accounts, servicers, callback and group, with remedies."""
+    """Test settings, storage, clock, token, trusted IP, accounts, servicers, callback and group, with remedies."""
     settings = _load(path)
     import asyncio
 
@@ -239,9 +239,11 @@ def audit(verify: bool, head: str | None, since: str | None, until: str | None, 
 
 
 @cli.command()
-@click.option("--to", type=click.Path(path_type=Path), help="A new file, or a folder.  [default: beside the database]")
+@click.option(
+    "--to", type=click.Path(), help="A new file, or a folder; NAME/ is made if missing.  [default: beside the database]"
+)
 @_settings_option
-def backup(to: Path | None, path: Path) -> None:
+def backup(to: str | None, path: Path) -> None:
     """Copy the database to a file that can be put in its place, and print its name; the bot may be running or not."""
     settings = _load(path)
     import asyncio

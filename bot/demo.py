@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,13 @@ import click
 from bot import log
 from bot.app import App
 from bot.core import Core
+from bot.errors import KfbotError
 from bot.sandbox import SCRIPT_MINUTES, Sandbox, SandboxConfig, settings_for
 from bot.settings import Settings, secrets_of
 from bot.settings_file import load
 from bot.web.pages import CONSOLE
+from bot.wecom.errcodes import meaning_of
+from bot.wording import Words
 
 HOST = "127.0.0.1"
 
@@ -30,15 +35,16 @@ async def run_demo(port: int, path: Path | None = None, *, script: bool = False)
     """Sandbox and bot in one process until interrupted; the bot's data live in a folder that goes away with it.
 
     The bot lives in the sandbox's time. `path`: settings whose language, rules and texts to try. `script`: a busy
-    afternoon plays by itself. Raises SettingsError before anything is started.
+    afternoon plays by itself. Raises SettingsError before anything is started, KfbotError where the port is taken.
     """
-    now = afternoon(load(path)) if script else time.time
+    given = load(path)
+    now = afternoon(given) if script else time.time
     callback_port = _free_port()
     console = f"http://{HOST}:{callback_port}{CONSOLE}"
     config = SandboxConfig(callback_url=f"http://{HOST}:{callback_port}/callback/kf", bot_page=console)
     ended = _interrupted()
     with tempfile.TemporaryDirectory(prefix="kfbot-demo-") as folder:
-        async with Sandbox(config, now=now, seed=True).serve(HOST, port) as sandbox:
+        async with _served(Sandbox(config, now=now, seed=True), port, _words(given)) as sandbox:
             settings = demo_settings(config, sandbox, Path(folder), callback_port, path)
             listener = log.start(settings.log.dir, settings.log.level, settings.log.json_lines, secrets_of(settings))
             app = App(Core(settings, sandbox))
@@ -64,13 +70,36 @@ def afternoon(settings: Settings) -> Callable[[], float]:
 
 async def run_sandbox(port: int, callback: str, path: Path | None = None) -> None:
     """The sandbox alone, until interrupted. `path`: settings of a bot whose credentials it shall know."""
-    config = _sandbox_for(load(path), callback) if path else SandboxConfig(callback_url=callback)
+    given = load(path)
+    say = _words(given)
+    config = _sandbox_for(given, callback) if path else SandboxConfig(callback_url=callback)
     ended = _interrupted()
-    async with Sandbox(config, seed=True).serve(HOST, port) as sandbox:
+    async with _served(Sandbox(config, seed=True), port, say) as sandbox:
         base = sandbox.base_url
         click.echo(f"WeCom sandbox: {base}/  Settings for a bot (settings.yaml takes JSON):\n")
         click.echo(json.dumps(_told(config, base, path), ensure_ascii=False, indent=2))
+        click.echo("\n" + (say("sandbox.theirs", path=path) if path else say("sandbox.next")))
+        if not callback:
+            click.echo(say("sandbox.callback", url=f"http://{HOST}:{given.server.port}/callback/kf"))
         await ended.wait()
+
+
+@asynccontextmanager
+async def _served(sandbox: Sandbox, port: int, say: Words) -> AsyncIterator[Sandbox]:
+    """Raises KfbotError where the port is not to be had."""
+    try:
+        try:
+            await sandbox.start(HOST, port)
+        except OSError as refused:
+            why = os.strerror(refused.errno) if refused.errno else refused
+            raise KfbotError(say("sandbox.refused", host=HOST, port=port, why=why)) from None
+        yield sandbox
+    finally:
+        await sandbox.stop()
+
+
+def _words(settings: Settings) -> Words:
+    return Words(settings.lang, settings.group.aibot.name, meaning_of)
 
 
 def demo_settings(

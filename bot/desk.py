@@ -19,7 +19,7 @@ TRIES = 5  # wrong codes before a new one replaces it
 
 
 class Desk:
-    """Implements `bot.registry.Desk`."""
+    """Implements `bot.registry.Desk`. `name`: by which people mention the bot."""
 
     def __init__(
         self,
@@ -28,9 +28,10 @@ class Desk:
         paired: set[str],
         problems: Callable[[Scope], Awaitable[tuple[str, ...]]],
         channel: GroupChannel | None,
+        name: str,
     ) -> None:
         self._chats, self._clock, self._paired, self._problems = chats, clock, paired, problems
-        self._channel = channel
+        self._channel, self._name = channel, name
         self._began = clock.now()
         self._code, self._wrong = "", 0
 
@@ -38,9 +39,8 @@ class Desk:
         """With no group paired, write a new pairing code to the log: who can read the log may pair a group."""
         if not self._paired:
             self._code, self._wrong = secrets.token_hex(4), 0
-            log.warning(
-                "还没有配对的群。在群里发送: @机器人 /bind %s | no group is paired yet, send this there", self._code
-            )
+            line = f"@{self._name} /bind {self._code}"
+            log.warning("还没有配对的群。在群里发送: %s | no group is paired yet, send this there", line)
 
     async def health(self, scope: Scope) -> Health:
         return Health(__version__, self._clock.now() - self._began, await self._problems(scope))

@@ -79,11 +79,17 @@ class Notices:
         if not self._has_lifeline(chat_id) or not is_group:
             raise ChannelError("neither connection nor webhook")
         assert self._lifeline is not None
-        cut_off = self._channel is not None and not self._connected()
-        foot = f"\n{self._say('alerts.lifeline')}" if cut_off else ""
-        await self._lifeline.send(markdown + foot)
+        await self._lifeline.send(markdown + self._why_deaf(chat_id))
         point("lifeline.sent")
         return "webhook"
+
+    def _why_deaf(self, chat_id: str) -> str:
+        """What the webhook says below: the commands that stand above it may have nobody who hears them."""
+        if self._channel is None:
+            return ""
+        if not chat_id:
+            return f"\n{self._say('alerts.unpaired', bot=self._say.bot_name)}"
+        return "" if self._connected() else f"\n{self._say('alerts.lifeline')}"
 
     async def _send_card(self, chat_id: str, is_group: bool, card: Card) -> None:
         assert self._channel is not None

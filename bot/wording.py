@@ -461,7 +461,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "card.nobody": ("暂无", "nobody"),
     "card.wait": ("情况", "now"),
     "card.acked": ("跟进", "taken"),
-    "card.snoozed": ("稍后", "later"),
+    "card.snoozed": ("稍后", "quiet"),
     "card.expires": ("自动结束", "until"),
     "card.when": ("时间", "when"),
     "card.took": ("历时", "took"),
@@ -474,7 +474,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "card.asked": ("{by} {when} 点了结束", "asked by {by} {when}"),
     "card.refused": ("未执行", "Nothing was done"),
     "button.end": ("结束", "End"),
-    "button.snooze": ("稍后", "Later"),
+    "button.snooze": ("稍后", "Snooze"),
     "button.ack": ("跟进", "Take it"),
     "button.refresh": ("刷新", "Refresh"),
     "button.done": ("已处理", "Done"),
@@ -482,7 +482,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "alert.text": ("⏰ {who} {what}", "⏰ {who} {what}"),
     "alert.commands": (
         "结束 `@{bot} /end {number}` · 稍后 `@{bot} /snooze {number} 10m` · 跟进 `@{bot} /ack {number}`",
-        "End `@{bot} /end {number}` · later `@{bot} /snooze {number} 10m` · take it `@{bot} /ack {number}`",
+        "End `@{bot} /end {number}` · snooze `@{bot} /snooze {number} 10m` · take it `@{bot} /ack {number}`",
     ),
     "alert.closed": (
         "✅ {who} 已结束：{by}{via}，{when}，历时 {took}",
@@ -592,6 +592,12 @@ TEXT: dict[str, tuple[str, str]] = {
     "alerts.lifeline": (
         "（与群的长连接断开，此消息由 webhook 发出，暂时不能接收命令和按钮）",
         "(The long connection is down; this comes by webhook, and I cannot hear commands or taps now.)",
+    ),
+    "alerts.unpaired": (
+        "（还没有配对的群，此消息由 webhook 发出，听不到命令。请先配对：在日志里找到配对码，"
+        "在群里发送 @{bot} /bind 配对码）",
+        "(No group is paired yet; this comes by webhook, and I hear no commands. Pair first: find the code in my log "
+        "and send @{bot} /bind CODE in the group.)",
     ),
     # -- stats and the daily report; what begins with `picture` stands in narrow places
     "stats.title.today": ("今日统计", "Today"),
@@ -873,6 +879,25 @@ TEXT: dict[str, tuple[str, str]] = {
         "cannot listen on {host}:{port} ({why}). See which program has it (ss -ltnp), or change server.host and "
         "server.port.",
     ),
+    # -- bot.py demo, bot.py sandbox
+    "sandbox.refused": (
+        "不能在 {host}:{port} 上监听（{why}）。请看是哪个程序占用了它（ss -ltnp），或用 --port 换一个端口。",
+        "cannot listen on {host}:{port} ({why}). See which program has it (ss -ltnp), or name another with --port.",
+    ),
+    "sandbox.next": (
+        "把它存为 sandbox.yaml，chmod 600 sandbox.yaml，再启动机器人：\n"
+        "  python bot.py --settings sandbox.yaml      （.env 和 KFBOT_… 变量优先于文件）",
+        "Save it as sandbox.yaml, chmod 600 sandbox.yaml, and start the bot:\n"
+        "  python bot.py --settings sandbox.yaml      (.env and KFBOT_… variables are stronger than the file)",
+    ),
+    "sandbox.theirs": (
+        "把这两个地址写进 {path}，再启动机器人：\n  python bot.py --settings {path}",
+        "Put these two addresses into {path} and start the bot:\n  python bot.py --settings {path}",
+    ),
+    "sandbox.callback": (
+        "要让沙箱发回调，启动它时加上：\n  --callback {url}",
+        "To have the sandbox send callbacks, start it with\n  --callback {url}",
+    ),
     # -- bot.py backup
     "backup.copying": ("备份", "backup"),
     "backup.done": (
@@ -1151,10 +1176,13 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "customer.is.expired": ("链接已失效", "This link has expired"),
     "customer.is.expired.detail": (
-        "要结束人工对话，请在聊天中发送「{phrase}」，也可以在聊天中索取新链接。",
-        "To end the conversation, send 「{phrase}」 in the chat, or ask for a new link there.",
+        "要结束人工对话，请在聊天中发送「{phrase}」。下次转到人工客服时，聊天中会有新链接。",
+        "To end the conversation, send 「{phrase}」 in the chat. A new link comes when an agent takes over again.",
     ),
-    "customer.expired.ask": ("请在聊天中索取新链接。", "Ask for a new link in the chat."),
+    "customer.expired.next": (
+        "下次转到人工客服时，聊天中会有新链接。",
+        "A new link comes in the chat when an agent takes over again.",
+    ),
     "customer.is.busy": ("访问太频繁", "Too many visits"),
     "customer.is.busy.detail": ("请稍等片刻，再试一次。", "Wait a moment, then try again."),
     "customer.is.unreachable": ("暂时连接不上", "No connection"),
@@ -1208,8 +1236,8 @@ TEXT: dict[str, tuple[str, str]] = {
     "customer.retry": ("重试", "Try again"),
     "customer.offline": ("连接已断开，正在重新连接…", "The connection is lost; trying again…"),
     # -- the agents' console
-    "console.title": ("客服会话 · kfbot", "Sessions · kfbot"),
-    "console.heading": ("客服会话", "Sessions"),
+    "console.title": ("客服工作台 · kfbot", "Console · kfbot"),
+    "console.heading": ("客服工作台", "Console"),
     "console.loading": ("正在载入…", "Loading…"),
     "console.unreachable": ("暂时连不上：{why}。正在重试…", "Cannot be reached: {why}. Trying again…"),
     "console.network": ("网络不通，或服务没有应答", "no connection, or no answer"),

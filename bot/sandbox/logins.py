@@ -9,9 +9,18 @@ from .groups import Groups
 from .login_codes import CODE_LIFE
 from .world import World
 
-_HEADERS = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'",
+}
 _PAGE = (
-    "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><title>{title}</title>{body}"
+    "<!doctype html><html lang=zh-CN><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+    "<title>WeCom sandbox</title><link rel=stylesheet href=/sandbox/static/login.css>"
+    "<body data-ready><main>{body}</main>"
+)
+_WHO = (
+    "<h1>企业微信登录（沙箱）</h1><p>您是谁？{minutes:.0f} 分钟内有效。</p>"
+    "<p lang=en>WeCom login (sandbox). Who are you? Good for {minutes:.0f} minutes.</p><ul>{rows}</ul>"
 )
 
 
@@ -41,17 +50,15 @@ class LoginPage:
     def _ask(self, request: web.Request) -> web.Response:
         rows = (
             f"<li><a href='?{html.escape(urlencode([*request.query.items(), ('userid', userid)]))}'>"
-            f"{html.escape(name)}</a> {html.escape(userid)}</li>"
+            f"{html.escape(name)}</a> <span>{html.escape(userid)}</span></li>"
             for userid, name in sorted(self._members().items())
         )
-        return _shown(
-            f"<h1>企业微信登录（沙箱）</h1><p>您是谁？{CODE_LIFE / 60:.0f} 分钟内有效。</p><ul>{''.join(rows)}</ul>"
-        )
+        return _shown(_WHO.format(minutes=CODE_LIFE / 60, rows="".join(rows)))
 
     def _members(self) -> dict[str, str]:
         return {**self._groups.people, **self._world.members}
 
 
 def _shown(body: str, status: int = 200) -> web.Response:
-    text = _PAGE.format(title="WeCom sandbox", body=body)
+    text = _PAGE.format(body=body)
     return web.Response(text=text, status=status, content_type="text/html", headers=_HEADERS)

@@ -98,7 +98,7 @@ SCENES = (
         ("排队", "In the queue"),
         (
             "售后改为排队接入。苏打排了三分钟没人接，王伟手上正忙，点「稍后」",
-            "After-sales now queues. 苏打 has queued for three minutes; 王伟 is busy and taps Later",
+            "After-sales now queues. 苏打 has queued for three minutes; 王伟 is busy and taps Snooze",
         ),
         (
             Routes(AFTERSALES, "queue"),
@@ -197,7 +197,7 @@ SCENES = (
         ("轮到你了", "Your turn"),
         (
             "小林和许愿还在等，他们的卡片没有人动过：点「结束」「稍后」或「跟进」试试",
-            "小林 and 许愿 still wait and nobody has touched their cards: tap End, Later or Take it",
+            "小林 and 许愿 still wait and nobody has touched their cards: tap End, Snooze or Take it",
         ),
         (
             Passes(1.5),

@@ -46,7 +46,7 @@ _HEADERS = {
 class Pages:
     """`phrase`: what a customer can write in the chat instead; may be empty.
 
-    `login`: whether agents can log in by WeCom.
+    `login`: whether agents can log in by WeCom. `snooze`: seconds for which the card's button quiets an alert.
     """
 
     def __init__(
@@ -58,13 +58,15 @@ class Pages:
         phrase: str,
         *,
         login: bool,
+        snooze: float,
         turned_away: TurnedAway = nobody_told,
     ) -> None:
         self._tokens, self._doors, self._clock = tokens, doors, clock
         self._turned_away = turned_away
         self._files = {file.name: file for file in STATIC.iterdir() if file.suffix in _TYPES}
         self._customer = partial(_filled, "customer", say.lang, phrase=phrase)
-        self._console = partial(_filled, "console", say.lang, login="wecom" if login else "")
+        known = {"login": "wecom" if login else "", "snooze": round(snooze / 60)}
+        self._console = partial(_filled, "console", say.lang, **known)
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get(LINK, self._link, allow_head=False)

@@ -71,8 +71,9 @@ class Site:
         self.login = Login(corp, self.doors, core.tokens, core.kf, core.people, core.access, core.say, core.audit)
         phrase, login = core.settings.customer.phrase, bool(corp.public_url)
         self.pages = Pages(
-            core.tokens, self.doors, core.clock, core.say, phrase, login=login, turned_away=core.audit.turned_away
-        )
+            core.tokens, self.doors, core.clock, core.say, phrase,
+            login=login, snooze=core.settings.watch.snooze, turned_away=core.audit.turned_away,
+        )  # fmt: skip
 
     def add_to(self, app: web.Application) -> None:
         app.add_subapp("/api", self.api.app())

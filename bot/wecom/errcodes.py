@@ -277,7 +277,7 @@ MEANINGS: dict[int, Meaning] = {
     95018: Meaning(
         "会话当前状态不允许用接口发消息",
         "the session's state does not let the API send",
-        "人工接待中或已结束时发不出；先 /end，客户再次发消息后可发",
+        "排队中、人工接待中或已结束时发不出；先 /end，客户再次发消息后可发",
         "not while it is queued, with a human, or ended: /end it, then wait until the customer writes again",
     ),
     95019: Meaning(

@@ -256,6 +256,7 @@ def test_a_question_about_what_has_ended_is_asked_no_more(browser: Browser, demo
 def test_snooze(browser: Browser, demo: Demo) -> None:
     with console(browser, demo) as page:
         row(page, STUCK).get_by_test_id("snooze").click()
+        expect(page.get_by_test_id("snooze-10")).to_be_checked()  # as the card does it
         page.get_by_test_id("snooze-60").check()
         confirm(page)
         note(page, "之前不再提醒「小林」的会话")
@@ -524,6 +525,22 @@ def test_a_phone_has_cards_and_nothing_to_scroll_sideways(browser: Browser, demo
         row(page, STUCK).get_by_test_id("end").click()
         confirm(page)
         note(page, "「小林」的会话已由 LiNa 结束")
+
+
+@pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
+def test_at_every_width_the_last_words_can_be_read(browser: Browser, demo: Demo, locale: str) -> None:
+    with console(browser, demo, locale=locale) as page:
+        if locale == "en-US":
+            page.get_by_test_id("language").click()
+        Customer(demo, text="三十个人左右，有折扣吗").taken()
+        words = row(page, "阿宁").locator(".last")
+        expect(words).to_be_visible()
+        for width in (390, 768, 940, 1200, 1280, 1366, 1440, 1920):
+            page.set_viewport_size({"width": width, "height": 800})
+            seen = words.evaluate("it => Math.min(it.offsetWidth, it.parentNode.clientWidth)")
+            assert seen >= 100, f"{width}: {seen} px, {seen // 13} characters"
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            row(page, "阿宁").get_by_test_id("transfer").click(trial=True)  # nothing lies upon it
 
 
 def test_english_after_the_switch(browser: Browser, demo: Demo) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import sqlite3
@@ -68,6 +69,16 @@ async def test_where_it_is_told_to(shell: Terminal) -> None:
     assert len(list((shell.folder / "safe").iterdir())) == 2
 
 
+async def test_a_folder_is_made_where_the_words_end_as_one(shell: Terminal) -> None:
+    """The README's line, on the first night and on the second; nobody else is to read names and keys."""
+    for night in (1, 2):
+        ran = await shell.run("backup", "--to", "nightly/")
+        assert (ran.code, ran.err) == (0, "")
+        assert len(list((shell.folder / "nightly").iterdir())) == night
+        await asyncio.sleep(1)  # the name has the second in it
+    assert oct((shell.folder / "nightly").stat().st_mode & 0o777) == "0o700"
+
+
 @pytest.mark.parametrize("name", ["mine.db", DATABASE])
 async def test_what_is_there_is_not_overwritten(shell: Terminal, name: str) -> None:
     await shell.run("backup", "--to", "mine.db")
@@ -82,6 +93,16 @@ async def test_a_folder_that_is_not_there(shell: Terminal) -> None:
     ran = await shell.run("backup", "--to", "nowhere/mine.db")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("❌ 写不了 nowhere/mine.db：")
+    ran = await shell.run("backup", "--to", "nowhere/nightly/")  # perhaps a disk that is not mounted
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("❌ 写不了 nowhere/nightly/kfbot-20")
+
+
+async def test_a_file_where_the_folder_should_be(shell: Terminal) -> None:
+    """As older versions made one of the README's line."""
+    await shell.run("backup", "--to", "nightly")
+    ran = await shell.run("backup", "--to", "nightly/")
+    assert (ran.code, ran.err) == (1, "❌ nightly 已经存在，不会覆盖；请换一个名字\n")
 
 
 async def test_before_the_first_run_there_is_nothing_to_copy(alone: Terminal) -> None:

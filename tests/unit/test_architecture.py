@@ -1,4 +1,4 @@
-"""The four rules about imports, held by walking them. The only test about layout."""
+"""The five rules about imports, held by walking them. The only test about layout."""
 
 from __future__ import annotations
 

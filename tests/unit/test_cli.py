@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -78,7 +79,7 @@ def test_every_verb_has_help_and_settings(main: Main, verb: str, flag: str) -> N
     assert out.startswith("Usage: bot.py")
 
 
-@pytest.mark.parametrize("verb", ["check", "end", "status"])
+@pytest.mark.parametrize("verb", ["check", "end", "status", "audit"])
 def test_what_scripts_use_has_json(main: Main, verb: str) -> None:
     assert "--json" in main(verb, "--help")[1]
 
@@ -162,11 +163,37 @@ def test_the_file_may_be_named_before_or_after_the_verb(main: Main, verb: list[s
         assert main(*words)[2].startswith("lang: ")
 
 
+@pytest.fixture
+def taken() -> Iterator[str]:
+    """A port that somebody has."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield str(other.getsockname()[1])
+
+
 @pytest.mark.parametrize("verb", ["demo", "sandbox"])
-def test_demo_and_sandbox_read_no_file_unless_named(main: Main, verb: str) -> None:
+def test_demo_and_sandbox_read_no_file_unless_named(main: Main, taken: str, verb: str) -> None:
+    """And what is named before they ask for a port."""
     Path("other.yaml").write_text("lang: fr")
-    assert main(verb, "--settings", "other.yaml")[2].startswith("lang: ")
-    assert main("--settings", "other.yaml", verb)[2].startswith("lang: ")
+    assert main(verb, "--port", taken, "--settings", "other.yaml")[2].startswith("lang: ")
+    assert main("--settings", "other.yaml", verb, "--port", taken)[2].startswith("lang: ")
+
+
+@pytest.mark.parametrize("words", [["demo"], ["demo", "--script"], ["sandbox"]])
+def test_a_page_whose_port_is_in_use_names_the_option(main: Main, taken: str, words: list[str]) -> None:
+    Path("mine.yaml").write_text("lang: en\n")
+    code, out, err = main(*words, "--port", taken, "--settings", "mine.yaml")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"kfbot: cannot listen on 127.0.0.1:{taken} (Address already in use)")
+    assert "--port" in err and err.count("\n") == 1
+
+
+def test_the_sandbox_says_how_to_go_on() -> None:
+    with started("sandbox", "--port", "0") as process:
+        until(process, "chmod 600 sandbox.yaml")
+        until(process, "bot.py --settings sandbox.yaml")
+        until(process, "--callback http://127.0.0.1:8080/callback/kf")
 
 
 def test_a_file_that_is_not_there(main: Main) -> None:

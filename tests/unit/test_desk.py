@@ -42,6 +42,12 @@ async def test_the_code_is_in_the_log_and_works_once(room: Room, caplog: pytest.
     assert await room.desk.pair(message(), "whatever") is Pairing.ALREADY
 
 
+async def test_the_line_in_the_log_can_be_copied(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """A group hears nothing under another name than the one the bot has."""
+    room.desk.offer_code()
+    assert f"@kfbot /bind {codes(caplog)[0]} " in caplog.text
+
+
 async def test_no_code_is_offered_once_a_group_is_paired(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with a_room(tmp_path / "paired.db") as room:
         room.desk.offer_code()
@@ -107,6 +113,6 @@ async def test_what_is_told_goes_to_the_chat_of_the_message(room: Room) -> None:
         return ()
 
     channel = FakeChannel()
-    await Desk(room.chats, room.clock, set(), nothing_wrong, channel).tell(message(), "half done")
-    await Desk(room.chats, room.clock, set(), nothing_wrong, None).tell(message(), "half done")
+    await Desk(room.chats, room.clock, set(), nothing_wrong, channel, "kfbot").tell(message(), "half done")
+    await Desk(room.chats, room.clock, set(), nothing_wrong, None, "kfbot").tell(message(), "half done")
     assert channel.sent == [(CHAT, True, "half done")]

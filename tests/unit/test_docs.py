@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from bot.model import OperatorType
+from bot.phrases import SCORES
 from bot.settings_file import load
+from docs import report_picture
 from tests import docs
 
-PAGES = [*(docs.ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
+PAGES = [
+    *(docs.ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"))
+]
 PAGES += sorted((docs.ROOT / "docs").glob("*.md"))
 
 
@@ -65,6 +70,40 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
         target = page.parent / name if name else page
         assert target.exists(), link
         assert not heading or heading in _headings(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tests_that_a_page_names_are_there(page: Path) -> None:
+    """By their paths from the root, or by a name there is only once. What is said not to exist need not."""
+    tests = [each.relative_to(docs.ROOT) for each in (docs.ROOT / "tests").rglob("*") if each.name != "__pycache__"]
+    for named in re.findall(r"(?<!no )`((?:tests/[\w/.*]+|[\w/*]*test_[\w*]+\.py))`", page.read_text("utf-8")):
+        fitting = [each for each in tests if str(each) == named.rstrip("/") or named == each.name]
+        assert len(fitting) == 1, f"{named}: {fitting}"
+
+
+@pytest.mark.parametrize("lang", report_picture.NAMES)
+def test_the_day_in_the_reports_picture_adds_up(lang: str) -> None:
+    day = report_picture.busy_day(lang)
+    numbers, now = day.numbers, day.open
+    assert sum(numbers.ways.values()) == sum(numbers.servicers.values()) == numbers.handled
+    assert sum(numbers.enders.values()) == numbers.ended_by(OperatorType.AGENT)
+    assert sum(now.loads.values()) == now.human
+    assert set(day.ratings) == set(SCORES)
+    asked = numbers.handled - numbers.ended_by(OperatorType.SYSTEM)
+    assert 0 < sum(day.ratings.values()) <= asked and numbers.ended_by(OperatorType.USER)
+
+
+def test_both_languages_have_the_same_figures() -> None:
+    """Of the performance table, in which words differ and numbers must not."""
+    here, there = (_figures(docs.ROOT / name) for name in ("README.md", "README.zh-CN.md"))
+    assert here and there == here
+
+
+def _figures(page: Path) -> list[list[str]]:
+    """What was measured and what for, row by row: the last two columns, without the words between the numbers."""
+    rows = page.read_text("utf-8").partition("`bench.json`")[2].splitlines()
+    cells = [row.split("|")[2:4] for row in rows if row.startswith("|")][2:]
+    return [re.findall(r"\d[\d.,]*\d|\d", " ".join(each)) for each in cells]
 
 
 def _headings(page: Path) -> set[str]:

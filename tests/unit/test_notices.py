@@ -98,6 +98,15 @@ async def test_before_a_group_is_known_the_webhook_has_one(scene: Scene) -> None
     assert await scene.notices(scene.lifeline).text("", True, TEXT) == "webhook"
 
 
+@pytest.mark.parametrize("problem", ["", "down"])
+async def test_before_a_group_is_paired_the_webhook_says_that_nobody_hears_the_commands(
+    scene: Scene, problem: str
+) -> None:
+    scene.channel.problem = problem
+    assert await scene.notices(scene.lifeline).card("", True, CARD, TEXT) == "webhook"
+    assert [each.splitlines() for each in scene.lifeline.sent] == [[TEXT, scene.say("alerts.unpaired", bot="kfbot")]]
+
+
 @pytest.mark.parametrize(("chat", "is_group"), [(AFTER, True), (ADMIN, False)], ids=["another group", "an admin"])
 async def test_the_webhook_is_the_first_groups_and_nobody_elses(scene: Scene, chat: str, is_group: bool) -> None:
     scene.channel.problem = "down"

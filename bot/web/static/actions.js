@@ -8,8 +8,8 @@ import { nameOf, plain } from './names.js';
 import { t } from './words.js';
 
 const LONGEST_REASON = 200;
-const PAUSES = [10, 30, 60, 240]; // minutes
-const USUAL = 30;
+const USUAL = Number(document.body.dataset.snooze); // minutes, as the card does it
+const PAUSES = [...new Set([10, 30, 60, 240, USUAL])].sort((a, b) => a - b);
 
 // ask: a form in a dialog; the answer is its fields, or null.
 async function ask(key, handoff, fields, confirm, prepare = () => {}) {
@@ -43,7 +43,7 @@ function askSnooze(handoff) {
   const choices = PAUSES.map((minutes) => h(
     'label', { class: 'choice' },
     h('input', { type: 'radio', name: 'minutes', value: minutes, checked: minutes === USUAL, autofocus: minutes === USUAL, data: { testid: `snooze-${minutes}` } }),
-    t(minutes < 60 ? 'console.minutes' : 'console.hours', { n: minutes < 60 ? minutes : minutes / 60 }),
+    t(minutes % 60 ? 'console.minutes' : 'console.hours', { n: minutes % 60 ? minutes : minutes / 60 }),
   ));
   const group = h('fieldset', { class: 'choices' }, h('legend', { class: 'sr' }, t('console.snooze.how')), ...choices);
   return ask('snooze', handoff, [group], 'button-main');

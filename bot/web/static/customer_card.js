@@ -41,7 +41,7 @@ function troubled({ key, ...values }) {
 
 function meant({ kind, handoff, ended }) {
   if (kind === 'loading') return { kind, headline: t('customer.is.loading'), detail: '', facts: [] };
-  if (kind === 'expired' && !phrase) return { ...told('stopped', kind), detail: t('customer.expired.ask') };
+  if (kind === 'expired' && !phrase) return { ...told('stopped', kind), detail: t('customer.expired.next') };
   if (kind !== 'ready') return told('stopped', kind);
   if (handoff) return handoff.status === 'PENDING' ? queued(handoff) : talking(handoff);
   return ended ? over(ended) : told('none', 'none');

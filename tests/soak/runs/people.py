@@ -61,12 +61,27 @@ class Step:
 
     @classmethod
     def read(cls, text: str) -> Step:
-        name, *numbers = text.split()
-        return cls(name, tuple(map(int, numbers)))
+        """Raises ValueError, with how it is written."""
+        name, *numbers = text.split() or [""]
+        if name not in KINDS:
+            raise ValueError(f"{name!r} is no step; there are {', '.join(map(_written, sorted(KINDS)))}")
+        try:
+            given = tuple(map(int, numbers))
+        except ValueError:
+            given = (-1,)
+        most = KINDS[name].each
+        if len(given) != len(most) or not all(0 <= each < bound for each, bound in zip(given, most, strict=True)):
+            raise ValueError(f"{text.strip()!r} is no step; it is written {_written(name)}")
+        return cls(name, given)
 
 
 KINDS: dict[str, Kind] = {}
 REST = Step("rest")
+
+
+def _written(name: str) -> str:
+    """With the numbers it takes: `tap 0-3 0-2`."""
+    return " ".join((name, *(f"0-{most - 1}" for most in KINDS[name].each)))
 
 
 def step(*each: int, weight: int = 2) -> Callable[[Act], Act]:

@@ -257,7 +257,7 @@ async def a_room(
     async def unwell(scope: Scope) -> tuple[str, ...]:
         return tuple(problems)
 
-    desk = Desk(chats, clock, groups, unwell, channel)
+    desk = Desk(chats, clock, groups, unwell, channel, "kfbot")
     registry = Registry([*discover(commands, Command), *more])
     access = Access(frozenset(admins), frozenset(agents))
     say = Words(lang, "kfbot", meaning_of)

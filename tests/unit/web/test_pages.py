@@ -112,11 +112,12 @@ Make = Callable[..., AsyncIterator[Stage]]
 @pytest.fixture
 def make(fake_clock: FakeClock) -> Make:
     async def made(*, lang: str = "zh", secure: bool = False, phrase: str = PHRASE, login: bool = False,
-                   addresses: Limit | None = None, files: Limit | None = None) -> AsyncIterator[Stage]:  # fmt: skip
+                   snooze: float = 600.0, addresses: Limit | None = None,
+                   files: Limit | None = None) -> AsyncIterator[Stage]:  # fmt: skip
         tokens, say = Tokens(SECRET, fake_clock, tenant_id=TENANT), Words(lang, "kfbot", meaning_of)
         doors = Doors(tokens, say, secure=secure, addresses=addresses, files=files)
         app = web.Application()
-        Pages(tokens, doors, fake_clock, say, phrase, login=login).add_to(app)
+        Pages(tokens, doors, fake_clock, say, phrase, login=login, snooze=snooze).add_to(app)
         runner = server.runner(app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -398,3 +399,9 @@ async def test_a_page_begins_in_the_bots_language(make: Make, lang: str, declare
 async def test_the_console_knows_whether_there_is_a_login(make: Make, login: bool) -> None:
     async for stage in make(login=login):
         assert (await stage.get("/console")).seen.body["data-login"] == ("wecom" if login else "")
+
+
+@pytest.mark.parametrize(("seconds", "minutes"), [(600.0, "10"), (90.0, "2"), (604800.0, "10080")])
+async def test_the_console_knows_for_how_long_a_card_snoozes(make: Make, seconds: float, minutes: str) -> None:
+    async for stage in make(snooze=seconds):
+        assert (await stage.get("/console")).seen.body["data-snooze"] == minutes
