@@ -79,8 +79,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "This group is not paired with me yet. Find the pairing code in my log and send here: `@{bot} /bind CODE`",
     ),
     "refused.other": (
-        "本群没有与我配对。请管理员把 `{chat}` 加入 settings.yaml 的 group.chat_ids，再重启机器人。",
-        "This group is not paired with me. Add `{chat}` to group.chat_ids in settings.yaml and restart me.",
+        "本群没有与我配对。请管理员把 `{chat}` 加入 settings.yaml 的 group.chat_ids，再重启机器人。"
+        "那里要写上所有的群，包括用配对码配对的。",
+        "This group is not paired with me. Add `{chat}` to group.chat_ids in settings.yaml and restart me. "
+        "All groups stand there then, those paired by a code too.",
     ),
     "refused.single": (
         "请在配对的客服群里使用命令；单聊只对管理员开放。",
