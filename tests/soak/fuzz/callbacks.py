@@ -138,11 +138,12 @@ class Callbacks:
         return Case(self._dice.one(self._seen)) if self._seen else self._right()
 
     def _echo(self) -> Case:
-        """The console's question, right or not."""
-        said = self._encrypted(self._dice.text().encode("utf-8", "replace"))
+        """The console's question, right or not. It never looks like an event, which is not opened here."""
+        text = self._dice.text()
+        said = self._encrypted(text.encode("utf-8", "replace"))
         asked = {**self._asked(said), "echostr": said}
         if self._dice.chance(0.2) and len(said) < LONGEST_ECHO:
-            return Case(self._get(urlencode(asked)), only=(200,))
+            return Case(self._get(urlencode(asked)), only=(400 if text.lstrip().startswith("<") else 200,))
         name = self._dice.one(tuple(asked))
         wrong = {**asked, name: self._dice.text() + "!"}
         return Case(self._get(urlencode(wrong, errors="replace")), never=() if name == "timestamp" else (200,))
