@@ -180,6 +180,7 @@ class App:
         point("start.opened")
         self._forgotten = await self.core.chats.recall(FORGOTTEN)
         await self.core.ledger.recover_codes()
+        await self.alerting.speaker.take_up()
         point("start.recovered")
         await self.live.open()
         await self.webhooks.open()

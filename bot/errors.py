@@ -103,6 +103,10 @@ class ChannelError(KfbotError):
         super().__init__(message)
 
 
+class Overtaken(KfbotError):
+    """What was to be said is not true any more."""
+
+
 class CardRefused(ChannelError):
     """This chat does not take cards; send markdown instead."""
 

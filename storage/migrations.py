@@ -268,3 +268,13 @@ def m009_tenants(db: Database) -> None:
 def m010_found(db: Database) -> None:
     """Of a session: when a reading showed a human of whom no event has told yet."""
     _script(db, "ALTER TABLE sessions ADD COLUMN found_at REAL")
+
+
+@migrations()
+def m011_unsent(db: Database) -> None:
+    """Of an alert, or of the last word where that is claimed: certainly not handed over yet, see bot.handing."""
+    _script(
+        db,
+        "ALTER TABLE alerts ADD COLUMN unsent INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX alerts_unsent ON alerts (state) WHERE unsent = 1",
+    )

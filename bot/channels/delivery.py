@@ -16,6 +16,7 @@ from bot.channels.posting import NO_ANSWER, PostJson, posted
 from bot.channels.protocol import Ack, Payload
 from bot.channels.timing import Timing
 from bot.errors import CardRefused, ChannelError
+from bot.handing import UNFOLLOWED, Handing
 from bot.model import Card, CardTap, GroupMessage
 
 TAP_WINDOW = 5.0
@@ -53,6 +54,7 @@ class Errand:
     rank: Rank
     pace: Pace
     ticket: int
+    handing: Handing = UNFOLLOWED
 
     async def turn(self) -> None:
         await self.pace.turn(self.rank, self.ticket)
@@ -81,13 +83,14 @@ class Delivery:
         await self._pictures.close()
         await self._paces.close()
 
-    async def send(self, chat_id: str, is_group: bool, markdown: str) -> None:
-        await self._send(self._errand(chat_id, is_group, protocol.markdown(markdown), Rank.PUSH), copies=2)
+    async def send(self, chat_id: str, is_group: bool, markdown: str, handing: Handing) -> None:
+        errand = self._errand(chat_id, is_group, protocol.markdown(markdown), Rank.PUSH, handing)
+        await self._send(errand, copies=2)
 
-    async def send_card(self, chat_id: str, is_group: bool, card: Card) -> None:
+    async def send_card(self, chat_id: str, is_group: bool, card: Card, handing: Handing) -> None:
         """One copy at most: a card sent twice would be two cards with one task_id."""
         try:
-            await self._send(self._errand(chat_id, is_group, protocol.card(card), Rank.PUSH), copies=1)
+            await self._send(self._errand(chat_id, is_group, protocol.card(card), Rank.PUSH, handing), copies=1)
         except ChannelError as error:
             if error.errcode and error.errcode not in NOT_ABOUT_CARDS:
                 raise CardRefused(str(error), error.errcode) from None
@@ -177,16 +180,28 @@ class Delivery:
             while True:
                 await self._line.connected(self._patience)
                 await errand.turn()
-                if connection := self._line.current:
-                    req_id = fresh("send")
-                    frame = protocol.send_msg(req_id, errand.chat_id, errand.is_group, errand.payload)
-                    return await connection.request(req_id, frame)
+                if (connection := self._line.current) and (ack := await self._hand(errand, connection)):
+                    return ack
 
         return await patiently(errand.pace, once, self._observe)
 
-    def _errand(self, chat_id: str, is_group: bool, payload: Payload, rank: Rank) -> Errand:
+    async def _hand(self, errand: Errand, connection: Connection) -> Ack | None:
+        """None when the connection has ended before anything went by it."""
+        await errand.handing.out()
+        ack: Ack | None = None
+        if connection.alive:
+            req_id = fresh("send")
+            frame = protocol.send_msg(req_id, errand.chat_id, errand.is_group, errand.payload)
+            ack = await connection.request(req_id, frame)
+        if ack is None or ack.errcode:
+            await errand.handing.back()
+        return ack
+
+    def _errand(
+        self, chat_id: str, is_group: bool, payload: Payload, rank: Rank, handing: Handing = UNFOLLOWED
+    ) -> Errand:
         pace = self._paces.of(chat_id)
-        return Errand(chat_id, is_group, payload, rank, pace, pace.ticket())
+        return Errand(chat_id, is_group, payload, rank, pace, pace.ticket(), handing)
 
     def _fitting(self, handle: Handle) -> Connection | None:
         current = self._line.current

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from bot.errors import CardRefused, ChannelError
+from bot.handing import Handing
 from bot.model import Button, Card, CardTap
 
 from .conftest import LISI, RESPONSE_URL, ROOM, Frame, Peer, Rig, WeCom, settle
@@ -354,6 +355,65 @@ async def test_a_card_without_acknowledgement_is_never_sent_twice(rig: Rig, weco
         await send
     assert not isinstance(caught.value, CardRefused)
     assert [frame["cmd"] for frame in peer.frames].count(SEND) == 1
+
+
+# -- how far a message has come
+
+
+class Told(Handing):
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self.steps: list[tuple[str, float]] = []
+
+    async def out(self) -> None:
+        self.steps.append(("out", self._rig.time.now - 1000))
+
+    async def back(self) -> None:
+        self.steps.append(("back", self._rig.time.now - 1000))
+
+
+async def test_a_message_is_out_when_its_turn_has_come(rig: Rig) -> None:
+    await rig.ready()
+    pushes = [asyncio.create_task(rig.channel.send(ROOM, True, "push")) for _ in range(24)]
+    await asyncio.gather(*pushes)
+    told = Told(rig)
+    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD, told))
+    await rig.time.asleep(61)
+    assert told.steps == []
+    await rig.time.move(61)
+    await send
+    assert told.steps == [("out", 61)]
+
+
+async def test_it_is_not_out_while_it_waits_after_a_refusal(rig: Rig, wecom: WeCom) -> None:
+    await rig.ready()
+    wecom.script[SEND] = [45009]
+    told = Told(rig)
+    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD, told))
+    await rig.time.asleep(2)
+    assert told.steps == [("out", 0), ("back", 0)]
+    await rig.time.move(2)
+    await send
+    assert told.steps[2:] == [("out", 2)]
+
+
+async def test_nor_when_the_connection_ends_at_that_moment(rig: Rig, wecom: WeCom) -> None:
+    peer = await rig.ready()
+
+    class Ending(Told):
+        async def out(self) -> None:
+            await super().out()
+            if len(self.steps) == 1:
+                peer.cut()
+                await rig.until(lambda: rig.observed["disconnected"] == 1)
+
+    told = Ending(rig)
+    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD, told))
+    await rig.time.asleep(0.875)
+    await rig.time.move(1)
+    await (await wecom.peer()).got(SEND)
+    await send
+    assert [step for step, _ in told.steps] == ["out", "back", "out"]
 
 
 # -- updates
