@@ -23,7 +23,8 @@ TASK_ID_USED = 42014
 class Notices:
     """`lifeline`: the webhook robot of the first group, which needs no connection; `first` names that group.
 
-    What goes out unacknowledged is not sent again: it is taken as delivered, and the log says so.
+    What goes out unacknowledged is not sent again: it is taken as delivered, and the log says so. Unless it is lost, as
+    far as one can tell, and the webhook can say it.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Notices:
         """
         if self._connected() and chat_id and await self._takes_cards(chat_id):
             try:
-                way = await self._doubtful(self._send_card(chat_id, is_group, card, handing), "card")
+                way = await self._doubtful(self._send_card(chat_id, is_group, card, handing), chat_id, "card")
                 point("card.sent")
                 return way
             except CardRefused as refused:
@@ -73,7 +74,9 @@ class Notices:
         if self._connected() and chat_id:
             assert self._channel is not None
             try:
-                return await self._doubtful(self._channel.send(chat_id, is_group, markdown, handing), "markdown")
+                return await self._doubtful(
+                    self._channel.send(chat_id, is_group, markdown, handing), chat_id, "markdown"
+                )
             except ChannelError:
                 if not self._has_lifeline(chat_id):
                     raise
@@ -104,11 +107,11 @@ class Notices:
         point("card.named")
         return named
 
-    async def _doubtful(self, sending: Awaitable[None], way: str) -> str:
+    async def _doubtful(self, sending: Awaitable[None], chat_id: str, way: str) -> str:
         try:
             await sending
         except ChannelError as undelivered:
-            if not undelivered.sent:
+            if not undelivered.sent or (undelivered.lost and self._has_lifeline(chat_id)):
                 raise
             log.warning("not acknowledged, taken as delivered | %s", undelivered)
         return way

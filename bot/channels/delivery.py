@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 from bot.channels import protocol
 from bot.channels.acks import patiently, refusal
-from bot.channels.connection import Connection, NotConnected, Unacknowledged, fresh
+from bot.channels.connection import Connection, Lost, NotConnected, Unacknowledged, fresh
 from bot.channels.line import Line
 from bot.channels.pacing import Pace, Paces, Rank
 from bot.channels.pictures import Pictures
@@ -88,9 +88,10 @@ class Delivery:
         await self._send(errand, copies=2)
 
     async def send_card(self, chat_id: str, is_group: bool, card: Card, handing: Handing) -> None:
-        """One copy at most: a card sent twice would be two cards with one task_id."""
+        """One copy at most by a connection that lives: a card sent twice would be two cards with one task_id."""
         try:
-            await self._send(self._errand(chat_id, is_group, protocol.card(card), Rank.PUSH, handing), copies=1)
+            errand = self._errand(chat_id, is_group, protocol.card(card), Rank.PUSH, handing)
+            await self._send(errand, copies=1, lines=2)
         except ChannelError as error:
             if error.errcode and error.errcode not in NOT_ABOUT_CARDS:
                 raise CardRefused(str(error), error.errcode) from None
@@ -157,20 +158,25 @@ class Delivery:
             connection = self._fitting(handle)
             if not connection or connection.doubtful(handle.req_id):
                 return None
-            return await connection.request(handle.req_id, protocol.respond_msg(handle.req_id, errand.payload))
+            return await _asked(connection, handle.req_id, protocol.respond_msg(handle.req_id, errand.payload))
 
         return await patiently(errand.pace, once, self._observe)
 
-    async def _send(self, errand: Errand, copies: int) -> None:
-        """`copies`: how often it may go out without our knowing whether it arrived."""
+    async def _send(self, errand: Errand, copies: int, lines: int = 0) -> None:
+        """`copies`: how often it may go out without our knowing whether it arrived; `lines`, where that is more: how
+        often by connections that were dead when it was missed. Of a card, WeCom then says whether it knows it."""
+        lost = False
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 ack = await self._push(errand)
-            except Unacknowledged:
-                if attempt >= copies:
+            except Unacknowledged as doubt:
+                if attempt >= (max(copies, lines) if doubt.lost else copies):
                     raise
+                if doubt.lost:
+                    lost = True
+                    await errand.handing.back()
                 continue
-            if not ack.errcode:
+            if not ack.errcode or (lost and ack.errcode == protocol.TASK_ID_USED):
                 return
             if ack.errcode != protocol.NOT_SUBSCRIBED or attempt == ATTEMPTS:
                 raise refusal("the message", ack)
@@ -192,7 +198,7 @@ class Delivery:
         if connection.alive:
             req_id = fresh("send")
             frame = protocol.send_msg(req_id, errand.chat_id, errand.is_group, errand.payload)
-            ack = await connection.request(req_id, frame)
+            ack = await _asked(connection, req_id, frame)
         if ack is None or ack.errcode:
             await errand.handing.back()
         return ack
@@ -206,6 +212,16 @@ class Delivery:
     def _fitting(self, handle: Handle) -> Connection | None:
         current = self._line.current
         return current if current and handle.req_id and current.id == handle.connection else None
+
+
+async def _asked(connection: Connection, req_id: str, frame: str) -> Ack:
+    """Raises `Lost` where nobody is there to answer."""
+    try:
+        return await connection.request(req_id, frame)
+    except Unacknowledged as doubt:
+        if await connection.is_dead():
+            raise Lost(str(doubt)) from None
+        raise
 
 
 async def _post(post_json: PostJson, response_url: str, payload: Payload) -> None:
