@@ -117,7 +117,7 @@ class Speaker:
         answered: list[int] = []
         by_chat: dict[str, list[Watched]] = {}
         for each in ended:
-            chat_id, asked_in = self._chat_of(each.handoff.open_kfid), closed.pop(each.handoff.id, None)
+            chat_id, asked_in = self._chat_of(each.handoff.open_kfid), closed.get(each.handoff.id)
             if asked_in is not None and (not asked_in or asked_in != chat_id):
                 by_chat.setdefault(chat_id, []).append(each)
             elif asked_in is not None:

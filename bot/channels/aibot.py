@@ -108,7 +108,10 @@ class AibotChannel:
         await self._delivery.send(chat_id, is_group, markdown, handing)
 
     async def send_card(self, chat_id: str, is_group: bool, card: Card, handing: Handing = UNFOLLOWED) -> None:
-        """Never twice. `ChannelError` with errcode 42014: take a fresh task_id."""
+        """Once, and once more if the connection dies of it: then WeCom knows the task_id if it had arrived.
+
+        `ChannelError` with errcode 42014: take a fresh task_id.
+        """
         await self._delivery.send_card(chat_id, is_group, card, handing)
 
     async def send_image(self, chat_id: str, is_group: bool, png: bytes) -> None:
