@@ -17,7 +17,7 @@ sessions want: `speaker` tells the group, `policies` ends.
                 targets (whom a command means)  teams (which group serves whom)  registry  parsing  wording  replies
                 audit (rows and their chain)  audited (each door enters who tries what, before it lets them)
     alerts      rules (what is due)  books (each account's)  watch (the tick)  policies (automatic ends)
-                speaker (whom to tell)  cards  subjects  last_words  notices (the way through)
+                speaker (whom to tell)  cards  subjects  last_words  notices (the way through)  handing (how far it is)
                 attention (ack, snooze, mute)  taps
     trust       upstream (is WeCom there)  skew (the clocks)  silence (callbacks)  alarms (tell of it)
     numbers     period  stats  summary (words)  picture  chart (a process of its own)  report

@@ -96,14 +96,18 @@ class ChannelError(KfbotError):
     """The group channel could not deliver.
 
     `errcode`: the channel's code, or 0 when the connection is down. `sent`: it went out and was not acknowledged, so
-    that it may have been delivered or not.
+    that it may have been delivered or not. `lost`: besides, the connection it went by was dead by then: rather not.
     """
 
-    sent = False
+    sent = lost = False
 
     def __init__(self, message: str, errcode: int = 0) -> None:
         self.errcode = errcode
         super().__init__(message)
+
+
+class Overtaken(KfbotError):
+    """What was to be said is not true any more."""
 
 
 class CardRefused(ChannelError):

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from bot.errors import CardRefused, ChannelError
 from bot.faults import point
+from bot.handing import UNFOLLOWED, Handing
 from bot.model import Card
 from bot.ports import Chats, Clock, GroupChannel, Lifeline
 from bot.wording import Words
@@ -22,7 +23,8 @@ TASK_ID_USED = 42014
 class Notices:
     """`lifeline`: the webhook robot of the first group, which needs no connection; `first` names that group.
 
-    What goes out unacknowledged is not sent again: it is taken as delivered, and the log says so.
+    What goes out unacknowledged is not sent again: it is taken as delivered, and the log says so. Unless it is lost, as
+    far as one can tell, and the webhook can say it.
     """
 
     def __init__(
@@ -48,14 +50,14 @@ class Notices:
         patient = self._channel is not None and bool(chat_id) and 0 <= self._clock.now() - self._lost_at < GRACE
         return self._has_lifeline(chat_id) and not patient
 
-    async def card(self, chat_id: str, is_group: bool, card: Card, markdown: str) -> str:
+    async def card(self, chat_id: str, is_group: bool, card: Card, markdown: str, handing: Handing = UNFOLLOWED) -> str:
         """A card with a fresh task_id, or `markdown` where no card can be had. Returns the way it went.
 
         Raises ChannelError when it certainly did not arrive.
         """
         if self._connected() and chat_id and await self._takes_cards(chat_id):
             try:
-                way = await self._doubtful(self._send_card(chat_id, is_group, card), "card")
+                way = await self._doubtful(self._send_card(chat_id, is_group, card, handing), chat_id, "card")
                 point("card.sent")
                 return way
             except CardRefused as refused:
@@ -65,21 +67,23 @@ class Notices:
                 if self._connected() and not self._has_lifeline(chat_id):
                     raise
                 log.info("card not sent | chat=%s %s", chat_id, undelivered)
-        return await self.text(chat_id, is_group, markdown)
+        return await self.text(chat_id, is_group, markdown, handing)
 
-    async def text(self, chat_id: str, is_group: bool, markdown: str) -> str:
+    async def text(self, chat_id: str, is_group: bool, markdown: str, handing: Handing = UNFOLLOWED) -> str:
         """As `card`."""
         if self._connected() and chat_id:
             assert self._channel is not None
             try:
-                return await self._doubtful(self._channel.send(chat_id, is_group, markdown), "markdown")
+                return await self._doubtful(
+                    self._channel.send(chat_id, is_group, markdown, handing), chat_id, "markdown"
+                )
             except ChannelError:
                 if not self._has_lifeline(chat_id):
                     raise
         if not self._has_lifeline(chat_id) or not is_group:
             raise ChannelError("neither connection nor webhook")
         assert self._lifeline is not None
-        await self._lifeline.send(markdown + self._why_deaf(chat_id))
+        await self._lifeline.send(markdown + self._why_deaf(chat_id), handing)
         point("lifeline.sent")
         return "webhook"
 
@@ -91,16 +95,16 @@ class Notices:
             return f"\n{self._say('alerts.unpaired', bot=self._say.bot_name)}"
         return "" if self._connected() else f"\n{self._say('alerts.lifeline')}"
 
-    async def _send_card(self, chat_id: str, is_group: bool, card: Card) -> None:
+    async def _send_card(self, chat_id: str, is_group: bool, card: Card, handing: Handing) -> None:
         assert self._channel is not None
         try:
-            await self._channel.send_card(chat_id, is_group, await self._named(chat_id, card))
+            await self._channel.send_card(chat_id, is_group, await self._named(chat_id, card), handing)
         except CardRefused:
             raise
         except ChannelError as refused:
             if refused.errcode != TASK_ID_USED:
                 raise
-            await self._channel.send_card(chat_id, is_group, await self._named(chat_id, card))
+            await self._channel.send_card(chat_id, is_group, await self._named(chat_id, card), handing)
 
     async def _named(self, chat_id: str, card: Card) -> Card:
         """With a fresh task_id, on record before anybody can tap it."""
@@ -109,11 +113,11 @@ class Notices:
         point("card.named")
         return named
 
-    async def _doubtful(self, sending: Awaitable[None], way: str) -> str:
+    async def _doubtful(self, sending: Awaitable[None], chat_id: str, way: str) -> str:
         try:
             await sending
         except ChannelError as undelivered:
-            if not undelivered.sent:
+            if not undelivered.sent or (undelivered.lost and self._has_lifeline(chat_id)):
                 raise
             log.warning("not acknowledged, taken as delivered | %s", undelivered)
         return way

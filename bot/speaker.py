@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from bot import cards
 from bot.attention import Attention
 from bot.cards import Subject
 from bot.ending import EndResult
-from bot.errors import ChannelError
+from bot.errors import ChannelError, Overtaken
 from bot.faults import point
+from bot.handing import UNFOLLOWED, Handing
 from bot.model import Watched
 from bot.notices import Notices
 from bot.ports import Alerts, Clock, Sending
@@ -27,6 +29,27 @@ THIRD_REPEAT = 4  # messages of one alert; from this one on the admins hear of i
 RETRY, SOON = 15.0, 3.0
 HURRY = 2.0  # seconds the watch waits for a chat to be told
 STALE = 3600.0  # seconds after which the end of a session is no news any more
+
+
+class Followed(Handing):
+    """Both are on record when they return. Who is cancelled meanwhile has not handed over anything."""
+
+    def __init__(self, out: Callable[[], Awaitable[None]], back: Callable[[], Awaitable[None]]) -> None:
+        self._out, self._back = out, back
+
+    async def out(self) -> None:
+        try:
+            await self._out()
+        except asyncio.CancelledError:
+            await self._back()
+            raise
+
+    async def back(self) -> None:
+        try:
+            await self._back()
+        except asyncio.CancelledError:
+            await self._back()
+            raise
 
 
 class Speaker:
@@ -48,6 +71,12 @@ class Speaker:
         self._notices, self._subjects, self._say = notices, subjects, say
         self._chat_of, self._admins, self._observe = chat_of, admins, observe
         self._talks: dict[str, set[asyncio.Task[None]]] = {}
+
+    async def take_up(self) -> None:
+        """At start, before anything is said: what an earlier life had claimed and not handed over falls due again."""
+        now = self._clock.now()
+        if count := await self._alerts.give_back_unsent(now, now - STALE):
+            log.info("alerts and last words cut off before they went out | count=%d", count)
 
     async def deaf_until(self, accounts: Iterable[str]) -> dict[str, float]:
         """Accounts whose group cannot or will not hear anything now, and until when that holds at least.
@@ -85,13 +114,18 @@ class Speaker:
             each.handoff_id: each.asked_in for each in await self._alerts.close(each.handoff.id for each in ended)
         }
         point("last_word.claimed")
+        answered: list[int] = []
         by_chat: dict[str, list[Watched]] = {}
         for each in ended:
             chat_id, asked_in = self._chat_of(each.handoff.open_kfid), closed.get(each.handoff.id)
             if asked_in is not None and (not asked_in or asked_in != chat_id):
                 by_chat.setdefault(chat_id, []).append(each)
+            elif asked_in is not None:
+                answered.append(each.handoff.id)
+        if answered:
+            await self._alerts.hand_out_words(answered)
         for chat_id, found in by_chat.items():
-            self._talk(chat_id, self._close_in(chat_id, found))
+            self._talk(chat_id, self._say_ends(chat_id, found))
         await self._let_talk(by_chat)
 
     async def refused(self, watched: Watched, result: EndResult, head: str = "policy.refused") -> bool:
@@ -105,7 +139,7 @@ class Speaker:
         return await self._text(self._chat_of(watched.handoff.open_kfid), text)
 
     async def stop(self) -> None:
-        """What waits for its turn is not said: of an alert its repeat will be, and a last word by the next life."""
+        """What waits for its turn is not said here, but by the next life."""
         tasks = [task for talk in self._talks.values() for task in talk]
         for task in tasks:
             task.cancel()
@@ -135,8 +169,12 @@ class Speaker:
         await self._escalate([each for each in told if each.handoff.id in loud])
 
     async def _send(self, chat_id: str, subjects: list[Subject], sendings: list[Sending]) -> bool:
+        handing = Followed(partial(self._hand_out, sendings), partial(self._alerts.take_in, sendings))
         try:
-            way = await self._deliver(chat_id, True, subjects)
+            way = await self._deliver(chat_id, True, subjects, handing)
+        except Overtaken:
+            log.info("alert overtaken | chat=%s handoffs=%d", chat_id, len(subjects))
+            return False
         except ChannelError as undelivered:
             log.warning("alert not delivered | chat=%s handoffs=%d %s", chat_id, len(subjects), undelivered)
             await self._alerts.give_back(sendings, self._clock.now() + RETRY)
@@ -147,13 +185,20 @@ class Speaker:
         point("alert.told")
         return True
 
-    async def _deliver(self, chat_id: str, is_group: bool, subjects: list[Subject]) -> str:
+    async def _hand_out(self, sendings: list[Sending]) -> None:
+        if not await self._alerts.hand_out(sendings):
+            raise Overtaken
+        point("alert.handed")
+
+    async def _deliver(
+        self, chat_id: str, is_group: bool, subjects: list[Subject], handing: Handing = UNFOLLOWED
+    ) -> str:
         now, say = self._clock.now(), self._say
         if len(subjects) > 1:
             card, text = cards.list_card(say, subjects, now), cards.list_text(say, subjects, now)
         else:
             card, text = cards.alert_card(say, subjects[0], now), cards.alert_text(say, subjects[0], now)
-        return await self._notices.card(chat_id, is_group, card, text)
+        return await self._notices.card(chat_id, is_group, card, text, handing)
 
     async def _escalate(self, subjects: list[Subject]) -> None:
         if not subjects:
@@ -167,18 +212,10 @@ class Speaker:
                     log.warning("admin not told, has to write to the bot once | admin=%s %s", admin, undelivered)
                     break
 
-    async def _close_in(self, chat_id: str, ended: list[Watched]) -> None:
-        unsaid = list(ended)
-        try:
-            await self._say_ends(chat_id, unsaid)
-        except asyncio.CancelledError:  # nothing else would bring them back in another life
-            await self._reopen(unsaid)
-            raise
-
     async def _say_ends(self, chat_id: str, unsaid: list[Watched]) -> None:
-        """Takes out of `unsaid` what has been said."""
         now = self._clock.now()
         if await self._attention.muted_until(chat_id):
+            await self._alerts.hand_out_words(_numbers(unsaid))
             return
         subjects = await self._subjects.of(unsaid)
         texts = (
@@ -188,22 +225,29 @@ class Speaker:
         )
         told = len(unsaid) if len(texts) == 1 else 1  # by each text
         for text in texts:
-            if not await self._text(chat_id, text):
+            if not await self._text(chat_id, text, self._words(_numbers(unsaid[:told]))):
                 await self._reopen(unsaid)
                 return
             del unsaid[:told]
             point("last_word.said")
+
+    def _words(self, handoffs: list[int]) -> Handing:
+        return Followed(partial(self._hand_out_words, handoffs), partial(self._alerts.take_in_words, handoffs))
+
+    async def _hand_out_words(self, handoffs: list[int]) -> None:
+        await self._alerts.hand_out_words(handoffs)
+        point("last_word.handed")
 
     async def _reopen(self, ended: list[Watched]) -> None:
         now = self._clock.now()
         young = [each.handoff.id for each in ended if now - (each.handoff.completed_at or now) < STALE]
         await self._alerts.reopen(young, now + RETRY)
 
-    async def _text(self, chat_id: str, text: str) -> bool:
+    async def _text(self, chat_id: str, text: str, handing: Handing = UNFOLLOWED) -> bool:
         if not self._notices.reachable(chat_id):
             return False
         try:
-            await self._notices.text(chat_id, True, text)
+            await self._notices.text(chat_id, True, text, handing)
         except ChannelError as undelivered:
             log.warning("not delivered | chat=%s %s", chat_id, undelivered)
             return False
@@ -214,6 +258,10 @@ def _complain(task: asyncio.Task[None]) -> None:
     """Whoever started it may not have waited for it."""
     if not task.cancelled() and (failed := task.exception()) is not None:
         log.error("a chat was not told | %r", failed)
+
+
+def _numbers(watched: Iterable[Watched]) -> list[int]:
+    return [each.handoff.id for each in watched]
 
 
 def _longest_first(subject: Subject) -> float:

@@ -28,21 +28,31 @@ _HANDOFFS = f"SELECT {HANDOFF_COLUMNS} FROM handoffs WHERE id IN (SELECT value F
 _WATCH = """UPDATE handoffs SET watch_at=?
     WHERE id=? AND status=? AND waiting_since IS ? AND active_at=? AND completed_at IS NULL"""
 _UNMOVED = "SELECT active_at FROM handoffs WHERE id=? AND status=? AND waiting_since IS ? AND completed_at IS NULL"
-_RAISE = """INSERT INTO alerts (handoff_id, rule, state, raised_at, sends, sent_at, next_at, told)
-    VALUES (?, ?, 'open', ?, 1, ?, ?, 1)
+_RAISE = """INSERT INTO alerts (handoff_id, rule, state, raised_at, sends, sent_at, next_at, told, unsent)
+    VALUES (?, ?, 'open', ?, 1, ?, ?, 1, 1)
     ON CONFLICT DO UPDATE SET state='open', raised_at=excluded.raised_at, sends=1, sent_at=excluded.sent_at,
-        next_at=excluded.next_at, told=told+1 WHERE state='cleared'"""
+        next_at=excluded.next_at, told=told+1, unsent=1 WHERE state='cleared'"""
 # The `next_at` of an ended handoff is 0: whoever decided while it was open must not put off its last word.
 _ENDED_STAYS = "next_at=CASE next_at WHEN 0 THEN 0 ELSE ? END"
-_CLEAR = f"UPDATE alerts SET state='cleared', {_ENDED_STAYS} WHERE handoff_id=? AND rule=? AND state='open'"
+# What is over before it was handed over is not sent any more (`hand_out`), and nobody was told.
+_TOLD = "told - (unsent AND sends=1)"
+_CLEAR = f"""UPDATE alerts SET state='cleared', told={_TOLD}, unsent=0, {_ENDED_STAYS}
+    WHERE handoff_id=? AND rule=? AND state='open'"""
+_CLOSE = f"""UPDATE alerts SET state='closed', next_at=NULL, told={_TOLD}, unsent={_TOLD} > 0
+    WHERE handoff_id=? AND state != 'closed' RETURNING told"""
 _MOVE = f"UPDATE alerts SET {_ENDED_STAYS} WHERE handoff_id=? AND rule=? AND state='open'"
-_UNRAISE = f"""UPDATE alerts SET state='cleared', told=told-1, {_ENDED_STAYS}
+_UNRAISE = f"""UPDATE alerts SET state='cleared', told=told-1, unsent=0, {_ENDED_STAYS}
     WHERE handoff_id=? AND rule=? AND sends=1 AND state='open'"""
-_UNREPEAT = f"""UPDATE alerts SET sends=sends-1, {_ENDED_STAYS}
+_UNREPEAT = f"""UPDATE alerts SET sends=sends-1, unsent=0, {_ENDED_STAYS}
     WHERE handoff_id=? AND rule=? AND sends=? AND state='open'"""
 _WATCH_AGAIN = "UPDATE handoffs SET watch_at=min(coalesce(watch_at, 9e99), ?) WHERE id=? AND completed_at IS NULL"
-_REPEAT = """UPDATE alerts SET sends=?, sent_at=?, next_at=?
+_REPEAT = """UPDATE alerts SET sends=?, sent_at=?, next_at=?, unsent=1
     WHERE handoff_id=? AND rule=? AND state='open' AND sends=?"""
+# A `next_at` of 0: its handoff has ended.
+_HAND_OUT = "UPDATE alerts SET unsent=0 WHERE handoff_id=? AND rule=? AND state='open' AND sends=? AND next_at > 0"
+_TAKE_IN = "UPDATE alerts SET unsent=1 WHERE handoff_id=? AND rule=? AND state='open' AND sends=?"
+_REOPEN = "UPDATE alerts SET state='cleared', next_at=?, unsent=0 WHERE state='closed'"
+_YOUNG = "(SELECT completed_at FROM handoffs WHERE id=handoff_id) > ?"
 
 
 class Alerts:
@@ -102,22 +112,31 @@ class Alerts:
 
         def work(db: sqlite3.Connection) -> None:
             for each in sendings:
-                key = (each.handoff.id, each.rule)
-                if each.sends == 1:
-                    db.execute(_UNRAISE, (None, *key))
-                    db.execute(_WATCH_AGAIN, (retry_at, each.handoff.id))
-                else:
-                    db.execute(_UNREPEAT, (retry_at, *key, each.sends))
+                _give_back(db, each.handoff.id, each.rule, each.sends, retry_at)
 
         await self._db.write(work)
+
+    async def hand_out(self, sendings: Iterable[Sending]) -> bool:
+        """They are about to go: after a crash they are not claimed again. False when none of them is to go any more."""
+        keys = [(each.handoff.id, each.rule, each.sends) for each in sendings]
+
+        def work(db: sqlite3.Connection) -> bool:
+            stand = sum(db.execute(_HAND_OUT, key).rowcount for key in keys)
+            point("alert.handing")
+            return stand > 0
+
+        return await self._db.write(work, durable=True)
+
+    async def take_in(self, sendings: Iterable[Sending]) -> None:
+        """They did not go after all, and are tried again."""
+        keys = [(each.handoff.id, each.rule, each.sends) for each in sendings]
+        await self._db.write(lambda db: db.executemany(_TAKE_IN, keys))
 
     async def close(self, handoff_ids: Iterable[int]) -> list[Closed]:
         """Claim the last word on ended handoffs: each is returned once, and only if the group was told of it."""
 
         def work(db: sqlite3.Connection) -> list[Closed]:
-            sql = """UPDATE alerts SET state='closed', next_at=NULL
-                WHERE handoff_id=? AND state != 'closed' RETURNING told"""
-            told = [each for each in handoff_ids if any(row[0] for row in db.execute(sql, (each,)).fetchall())]
+            told = [each for each in handoff_ids if any(row[0] for row in db.execute(_CLOSE, (each,)).fetchall())]
             point("last_word.claiming")
             return [Closed(each, _asked_in(db, each)) for each in told]
 
@@ -125,8 +144,38 @@ class Alerts:
 
     async def reopen(self, handoff_ids: Iterable[int], retry_at: float) -> None:
         """Last words that did not reach the group."""
-        sql = "UPDATE alerts SET state='cleared', next_at=? WHERE handoff_id=? AND state='closed' AND told"
+        sql = f"{_REOPEN} AND told AND handoff_id=?"
         await self._db.write(lambda db: db.executemany(sql, [(retry_at, each) for each in handoff_ids]))
+
+    async def hand_out_words(self, handoff_ids: Iterable[int]) -> None:
+        """Last words, as `hand_out`; or they are not to be said."""
+        ids = [(each,) for each in handoff_ids]
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany("UPDATE alerts SET unsent=0 WHERE handoff_id=? AND state='closed'", ids)
+            point("last_word.handing")
+
+        await self._db.write(work, durable=True)
+
+    async def take_in_words(self, handoff_ids: Iterable[int]) -> None:
+        sql = "UPDATE alerts SET unsent=1 WHERE handoff_id=? AND state='closed' AND told"
+        await self._db.write(lambda db: db.executemany(sql, [(each,) for each in handoff_ids]))
+
+    async def give_back_unsent(self, now: float, since: float) -> int:
+        """Of a dead process: what it had claimed and not handed over falls due at once. Not the last words on what has
+        ended before `since`. Returns how many alerts and last words that was."""
+
+        def work(db: sqlite3.Connection) -> int:
+            alerts = db.execute("SELECT handoff_id, rule, sends FROM alerts WHERE unsent=1 AND state='open'").fetchall()
+            for handoff_id, rule, sends in alerts:
+                _give_back(db, handoff_id, rule, sends, now)
+            words = db.execute(f"{_REOPEN} AND unsent=1 AND {_YOUNG}", (now, since)).rowcount
+            db.execute("UPDATE alerts SET unsent=0 WHERE unsent=1")
+            if alerts or words:
+                point("alert.giving_back")
+            return len(alerts) + words
+
+        return await self._db.write(work)
 
     async def ack(self, handoff_id: int, userid: str, now: float, over: float) -> bool:
         """`over`: the time of the ack this one replaces, 0 for none; False when somebody else was faster."""
@@ -195,6 +244,14 @@ def _clear(db: sqlite3.Connection, order: Order) -> None:
     db.executemany(_CLEAR, [(None, order.handoff.id, rule.value) for rule in order.cleared])
     moved = [(at if isfinite(at) else 9e99, order.handoff.id, rule.value) for rule, at in order.next_at.items()]
     db.executemany(_MOVE, moved)
+
+
+def _give_back(db: sqlite3.Connection, handoff_id: int, rule: str, sends: int, retry_at: float) -> None:
+    if sends == 1:
+        db.execute(_UNRAISE, (None, handoff_id, rule))
+        db.execute(_WATCH_AGAIN, (retry_at, handoff_id))
+    else:
+        db.execute(_UNREPEAT, (retry_at, handoff_id, rule, sends))
 
 
 def _claim(db: sqlite3.Connection, sending: Sending, now: float) -> bool:

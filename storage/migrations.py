@@ -271,6 +271,16 @@ def m010_found(db: Database) -> None:
 
 
 @migrations()
+def m011_unsent(db: Database) -> None:
+    """Of an alert, or of the last word where that is claimed: certainly not handed over yet, see bot.handing."""
+    _script(
+        db,
+        "ALTER TABLE alerts ADD COLUMN unsent INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX alerts_unsent ON alerts (state) WHERE unsent = 1",
+    )
+
+
+@migrations()
 def m013_parked_ends(db: Database) -> None:
     """Of endings: state parked, for those that cannot be settled."""
     _script(db, "CREATE INDEX endings_parked ON endings (id) WHERE state = 'parked'")

@@ -10,6 +10,7 @@ from inspect import isawaitable
 from typing import Any
 
 from bot.errors import CardRefused, ChannelError, RateLimited, SyncTokenExpired, WeComError, WeComUnavailable
+from bot.handing import UNFOLLOWED, Handing
 from bot.model import (
     Card,
     CardTap,
@@ -469,13 +470,14 @@ class FakeChannel:
         await self._call("reply")
         self.replies.append((to, markdown))
 
-    async def send(self, chat_id: str, is_group: bool, markdown: str) -> None:
-        await self._call("send")
+    async def send(self, chat_id: str, is_group: bool, markdown: str, handing: Handing = UNFOLLOWED) -> None:
+        await self._call("send", handing)
         self.sent.append((chat_id, is_group, markdown))
 
-    async def send_card(self, chat_id: str, is_group: bool, card: Card) -> None:
-        await self._call("send_card")
+    async def send_card(self, chat_id: str, is_group: bool, card: Card, handing: Handing = UNFOLLOWED) -> None:
+        await self._call("send_card", handing)
         if not self.takes_cards:
+            await handing.back()
             raise CardRefused("this chat takes no cards")
         self.cards.append((chat_id, is_group, card))
 
@@ -489,13 +491,20 @@ class FakeChannel:
         await self._call("update_card")
         self.updates.append((tap, card))
 
-    async def _call(self, name: str) -> None:
+    async def _call(self, name: str, handing: Handing = UNFOLLOWED) -> None:
+        """A hook that waits does so before the message goes out; one that raises `sent` is what came of it."""
         if self.problem:
             raise ChannelError(self.problem)
-        hooks = self._hooks.get(name)
-        waiting = hooks.pop(0)() if hooks else None
-        if isawaitable(waiting):
-            await waiting
+        try:
+            hooks = self._hooks.get(name)
+            waiting = hooks.pop(0)() if hooks else None
+            if isawaitable(waiting):
+                await waiting
+        except ChannelError as failed:
+            if failed.sent:
+                await handing.out()
+            raise
+        await handing.out()
 
 
 @dataclass(slots=True)
@@ -506,8 +515,9 @@ class FakeLifeline:
     sent: list[str] = field(default_factory=list)
     images: list[bytes] = field(default_factory=list)
 
-    async def send(self, markdown: str) -> None:
+    async def send(self, markdown: str, handing: Handing = UNFOLLOWED) -> None:
         self._check()
+        await handing.out()
         self.sent.append(markdown)
 
     async def send_image(self, png: bytes) -> None:

@@ -13,6 +13,8 @@ To add a channel, write one file here with a class that keeps the promises of `b
   handlers in tasks of their own, and hand on duplicates: `dispatch` tells them apart by `msgid`;
 * `reply` and the sends return when the other side has acknowledged, else raise `ChannelError`; wait for a turn with
   `pacing.Pace` rather than let the vendor refuse; raise `CardRefused` from `send_card` if there are no cards;
+* await `handing.out` right before each try to hand a message over, when all waiting is done, and `handing.back` before
+  waiting again with what certainly did not arrive (`tests/contract/test_group_channel.py`);
 * take clock, sleep and network functions as arguments, so that tests move time.
 
 Then build it in `bot/app.py`, where `group.channel` names the file.

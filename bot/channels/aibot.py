@@ -20,6 +20,7 @@ from bot.channels.line import Account, Dial, Line
 from bot.channels.posting import PostJson
 from bot.channels.protocol import CHANNEL
 from bot.channels.timing import Clock, Sleep, Timing
+from bot.handing import UNFOLLOWED, Handing
 from bot.model import Card, CardTap, GroupMessage
 from bot.ports import MessageHandler, TapHandler
 
@@ -102,13 +103,16 @@ class AibotChannel:
     async def reply(self, to: GroupMessage, markdown: str) -> None:
         await self._delivery.reply(to, markdown)
 
-    async def send(self, chat_id: str, is_group: bool, markdown: str) -> None:
+    async def send(self, chat_id: str, is_group: bool, markdown: str, handing: Handing = UNFOLLOWED) -> None:
         """May arrive twice when an acknowledgement was lost, rather than not at all."""
-        await self._delivery.send(chat_id, is_group, markdown)
+        await self._delivery.send(chat_id, is_group, markdown, handing)
 
-    async def send_card(self, chat_id: str, is_group: bool, card: Card) -> None:
-        """Never twice. `ChannelError` with errcode 42014: take a fresh task_id."""
-        await self._delivery.send_card(chat_id, is_group, card)
+    async def send_card(self, chat_id: str, is_group: bool, card: Card, handing: Handing = UNFOLLOWED) -> None:
+        """Once, and once more if the connection dies of it: then WeCom knows the task_id if it had arrived.
+
+        `ChannelError` with errcode 42014: take a fresh task_id.
+        """
+        await self._delivery.send_card(chat_id, is_group, card, handing)
 
     async def send_image(self, chat_id: str, is_group: bool, png: bytes) -> None:
         """Never twice. 2 MB at most."""

@@ -38,6 +38,12 @@ class Unacknowledged(ChannelError):
     sent = True
 
 
+class Lost(Unacknowledged):
+    """Not acknowledged, and the connection it went by is dead."""
+
+    lost = True
+
+
 class End(NamedTuple):
     """Why a connection ended. `alarm` is empty when dialling again may help."""
 
@@ -69,6 +75,7 @@ class Connection:
         self._acks: dict[str, deque[asyncio.Future[Ack | None]]] = {}
         self._end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
+        self._asking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._tasks.append(asyncio.create_task(self._read()))
@@ -77,9 +84,9 @@ class Connection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end(End("closed by us"))
+        self.end(CLOSED)
         try:
-            await ended(*self._tasks)
+            await ended(*self._tasks, *([self._asking] if self._asking else []))
             await self._timing.within(CLOSE_LIMIT, self._socket.close())
         except (TimeoutError, aiohttp.ClientError, OSError):
             log.debug("group connection gave no answer to our close")
@@ -121,6 +128,14 @@ class Connection:
         if ack is None:
             raise Unacknowledged("the connection was lost before WeCom acknowledged")
         return ack
+
+    async def is_dead(self) -> bool:
+        """Whether it has ended otherwise than by us. Asks at once, by one ping for all who doubt; no answer ends it."""
+        if self.alive:
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask())
+            await asyncio.wait((self._asking, self._end), return_when=asyncio.FIRST_COMPLETED)
+        return not self.alive and self._end.result() is not CLOSED
 
     def doubtful(self, req_id: str) -> bool:
         """An acknowledgement on this req_id is overdue, so that the next to come may be that one."""
@@ -170,7 +185,6 @@ class Connection:
         while missed < MISSED_PONGS:
             await self._timing.sleep(PING_EVERY)
             missed = 0 if await self._pong() else missed + 1
-            self._observe("pong_missed" if missed else "pong")
         self.end(End(f"no answer to {MISSED_PONGS} pings"))
 
     async def _pong(self) -> bool:
@@ -178,10 +192,17 @@ class Connection:
         try:
             await self.request(req_id, protocol.ping(req_id))
         except ChannelError:
+            self._observe("pong_missed")
             return False
+        self._observe("pong")
         return True
 
+    async def _ask(self) -> None:
+        if not await self._pong():
+            self.end(End("a message was not acknowledged, and a ping was not answered"))
 
+
+CLOSED = End("closed by us")
 NOT_SUBSCRIBED = End(f"WeCom says that we are not subscribed ({protocol.NOT_SUBSCRIBED})")
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 from bot.channels import protocol
 from bot.channels.acks import patiently, refusal
-from bot.channels.connection import Connection, NotConnected, Unacknowledged, fresh
+from bot.channels.connection import Connection, Lost, NotConnected, Unacknowledged, fresh
 from bot.channels.line import Line
 from bot.channels.pacing import Pace, Paces, Rank
 from bot.channels.pictures import Pictures
@@ -16,6 +16,7 @@ from bot.channels.posting import NO_ANSWER, PostJson, posted
 from bot.channels.protocol import Ack, Payload
 from bot.channels.timing import Timing
 from bot.errors import CardRefused, ChannelError
+from bot.handing import UNFOLLOWED, Handing
 from bot.model import Card, CardTap, GroupMessage
 
 TAP_WINDOW = 5.0
@@ -53,6 +54,7 @@ class Errand:
     rank: Rank
     pace: Pace
     ticket: int
+    handing: Handing = UNFOLLOWED
 
     async def turn(self) -> None:
         await self.pace.turn(self.rank, self.ticket)
@@ -81,13 +83,15 @@ class Delivery:
         await self._pictures.close()
         await self._paces.close()
 
-    async def send(self, chat_id: str, is_group: bool, markdown: str) -> None:
-        await self._send(self._errand(chat_id, is_group, protocol.markdown(markdown), Rank.PUSH), copies=2)
+    async def send(self, chat_id: str, is_group: bool, markdown: str, handing: Handing) -> None:
+        errand = self._errand(chat_id, is_group, protocol.markdown(markdown), Rank.PUSH, handing)
+        await self._send(errand, copies=2)
 
-    async def send_card(self, chat_id: str, is_group: bool, card: Card) -> None:
-        """One copy at most: a card sent twice would be two cards with one task_id."""
+    async def send_card(self, chat_id: str, is_group: bool, card: Card, handing: Handing) -> None:
+        """One copy at most by a connection that lives: a card sent twice would be two cards with one task_id."""
         try:
-            await self._send(self._errand(chat_id, is_group, protocol.card(card), Rank.PUSH), copies=1)
+            errand = self._errand(chat_id, is_group, protocol.card(card), Rank.PUSH, handing)
+            await self._send(errand, copies=1, lines=2)
         except ChannelError as error:
             if error.errcode and error.errcode not in NOT_ABOUT_CARDS:
                 raise CardRefused(str(error), error.errcode) from None
@@ -154,20 +158,25 @@ class Delivery:
             connection = self._fitting(handle)
             if not connection or connection.doubtful(handle.req_id):
                 return None
-            return await connection.request(handle.req_id, protocol.respond_msg(handle.req_id, errand.payload))
+            return await _asked(connection, handle.req_id, protocol.respond_msg(handle.req_id, errand.payload))
 
         return await patiently(errand.pace, once, self._observe)
 
-    async def _send(self, errand: Errand, copies: int) -> None:
-        """`copies`: how often it may go out without our knowing whether it arrived."""
+    async def _send(self, errand: Errand, copies: int, lines: int = 0) -> None:
+        """`copies`: how often it may go out without our knowing whether it arrived; `lines`, where that is more: how
+        often by connections that were dead when it was missed. Of a card, WeCom then says whether it knows it."""
+        lost = False
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 ack = await self._push(errand)
-            except Unacknowledged:
-                if attempt >= copies:
+            except Unacknowledged as doubt:
+                if attempt >= (max(copies, lines) if doubt.lost else copies):
                     raise
+                if doubt.lost:
+                    lost = True
+                    await errand.handing.back()
                 continue
-            if not ack.errcode:
+            if not ack.errcode or (lost and ack.errcode == protocol.TASK_ID_USED):
                 return
             if ack.errcode != protocol.NOT_SUBSCRIBED or attempt == ATTEMPTS:
                 raise refusal("the message", ack)
@@ -177,20 +186,42 @@ class Delivery:
             while True:
                 await self._line.connected(self._patience)
                 await errand.turn()
-                if connection := self._line.current:
-                    req_id = fresh("send")
-                    frame = protocol.send_msg(req_id, errand.chat_id, errand.is_group, errand.payload)
-                    return await connection.request(req_id, frame)
+                if (connection := self._line.current) and (ack := await self._hand(errand, connection)):
+                    return ack
 
         return await patiently(errand.pace, once, self._observe)
 
-    def _errand(self, chat_id: str, is_group: bool, payload: Payload, rank: Rank) -> Errand:
+    async def _hand(self, errand: Errand, connection: Connection) -> Ack | None:
+        """None when the connection has ended before anything went by it."""
+        await errand.handing.out()
+        ack: Ack | None = None
+        if connection.alive:
+            req_id = fresh("send")
+            frame = protocol.send_msg(req_id, errand.chat_id, errand.is_group, errand.payload)
+            ack = await _asked(connection, req_id, frame)
+        if ack is None or ack.errcode:
+            await errand.handing.back()
+        return ack
+
+    def _errand(
+        self, chat_id: str, is_group: bool, payload: Payload, rank: Rank, handing: Handing = UNFOLLOWED
+    ) -> Errand:
         pace = self._paces.of(chat_id)
-        return Errand(chat_id, is_group, payload, rank, pace, pace.ticket())
+        return Errand(chat_id, is_group, payload, rank, pace, pace.ticket(), handing)
 
     def _fitting(self, handle: Handle) -> Connection | None:
         current = self._line.current
         return current if current and handle.req_id and current.id == handle.connection else None
+
+
+async def _asked(connection: Connection, req_id: str, frame: str) -> Ack:
+    """Raises `Lost` where nobody is there to answer."""
+    try:
+        return await connection.request(req_id, frame)
+    except Unacknowledged as doubt:
+        if await connection.is_dead():
+            raise Lost(str(doubt)) from None
+        raise
 
 
 async def _post(post_json: PostJson, response_url: str, payload: Payload) -> None:

@@ -14,9 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from bot.channels.cutting import cut, cut_bytes
 from bot.channels.pacing import MINUTE, Pace, Rank
-from bot.channels.posting import PostJson, posted
+from bot.channels.posting import NO_ANSWER, PostJson, posted
 from bot.channels.timing import Clock, Sleep, Timing
 from bot.errors import ChannelError
+from bot.handing import UNFOLLOWED, Handing
 
 MARKDOWN_LIMIT = 4096  # bytes
 IMAGE_LIMIT = 2 << 20  # bytes before base64
@@ -49,9 +50,10 @@ class WebhookChannel:
         self._pace = Pace(Timing(clock, sleep), LIMITS, reserve={})
         self._sleep = sleep
 
-    async def send(self, markdown: str) -> None:
+    async def send(self, markdown: str, handing: Handing = UNFOLLOWED) -> None:
         """Waits for its turn: 20 messages a minute. Longer than 4096 bytes is cut."""
-        await self._deliver({"msgtype": "markdown", "markdown": {"content": cut_bytes(markdown, MARKDOWN_LIMIT)}})
+        content = cut_bytes(markdown, MARKDOWN_LIMIT)
+        await self._deliver({"msgtype": "markdown", "markdown": {"content": content}}, handing)
 
     async def send_image(self, png: bytes) -> None:
         """PNG or JPG of 2 MB at most."""
@@ -65,21 +67,24 @@ class WebhookChannel:
         """Those who wait for their turn get `ChannelError`."""
         await self._pace.close()
 
-    async def _deliver(self, body: dict[str, Any]) -> None:
+    async def _deliver(self, body: dict[str, Any], handing: Handing = UNFOLLOWED) -> None:
         """45009 waits for the next minute, twice; every round has its own tries against a busy server."""
         ticket = self._pace.ticket()
         for last in (False, False, True):
-            errcode, errmsg = await self._try(body, ticket)
+            errcode, errmsg = await self._try(body, ticket, handing)
             if errcode != TOO_MANY or last:
                 break
             self._pace.hold(MINUTE)
         if errcode:
             raise ChannelError(f"webhook: {errcode} {REMEDIES.get(errcode, errmsg)}", errcode)
 
-    async def _try(self, body: dict[str, Any], ticket: int) -> tuple[int, str]:
+    async def _try(self, body: dict[str, Any], ticket: int, handing: Handing) -> tuple[int, str]:
         for pause in BUSY_PAUSES:
             await self._pace.turn(Rank.PUSH, ticket)
+            await handing.out()
             errcode, errmsg = await posted(self._post_json, self._url, body)
+            if errcode not in (0, NO_ANSWER):
+                await handing.back()
             if errcode not in BUSY or pause is None:
                 break
             await self._sleep(pause)

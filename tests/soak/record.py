@@ -21,6 +21,7 @@ UNDONE = {
     "ends asked for": "SELECT 0 FROM sessions WHERE end_asked_at IS NOT NULL",
     "state reads": "SELECT check_at FROM sessions WHERE check_at IS NOT NULL",
     "history": "SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM accounts) OR EXISTS (SELECT 1 FROM accounts WHERE cold)",
+    "alerts and last words to be handed over": "SELECT 0 FROM alerts WHERE unsent",
     "last words": """SELECT next_at FROM alerts a JOIN handoffs h ON h.id = a.handoff_id
         WHERE next_at IS NOT NULL AND completed_at IS NOT NULL""",
 }

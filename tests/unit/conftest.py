@@ -171,6 +171,7 @@ class Scene:
         for number in range(1, sends + 1):
             sending = Sending(handoff, rule, now, number, next_send(self.book, rule, number, now))
             assert await self.alerts.record([Order(handoff, now + 9 * HOUR, {}, (), [sending])], now) == [sending]
+            assert await self.alerts.hand_out([sending])
         return await self.watched(handoff)
 
     def policy(self, **changes: object) -> None:

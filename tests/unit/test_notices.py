@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.channels.connection import Unacknowledged
+from bot.channels.connection import Lost, Unacknowledged
 from bot.errors import ChannelError
 from bot.model import Button, Card
 from bot.notices import GRACE, TASK_ID_USED, Notices
@@ -172,6 +172,21 @@ async def test_what_goes_unacknowledged_is_not_sent_again(scene: Scene, call: st
     sent = notices.card(CHAT, True, CARD, TEXT) if call == "card" else notices.text(CHAT, True, TEXT)
     assert await sent == {"card": "card", "text": "markdown"}[call]
     assert (scene.channel.cards, scene.channel.sent, scene.lifeline.sent) == ([], [], [])
+
+
+@pytest.mark.parametrize("call", ["card", "text"])
+@pytest.mark.parametrize("webhook", [True, False])
+async def test_what_is_lost_with_its_connection_the_webhook_says(scene: Scene, call: str, webhook: bool) -> None:
+    def breaks() -> None:
+        scene.channel.problem = "down"
+        raise Lost("no answer")
+
+    scene.channel.before("send_card", breaks)
+    scene.channel.before("send", breaks)
+    notices = scene.notices(scene.lifeline if webhook else None)
+    sent = notices.card(CHAT, True, CARD, TEXT) if call == "card" else notices.text(CHAT, True, TEXT)
+    assert await sent == ("webhook" if webhook else {"card": "card", "text": "markdown"}[call])
+    assert len(scene.lifeline.sent) == webhook
 
 
 # -- who can be reached

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.errors import ChannelError, StorageError
+from bot.handing import UNFOLLOWED, Handing
 from bot.model import EVERYTHING, GroupMessage, HandoffStatus, KfAccount, Operator, OperatorType, Scope, Via
 from bot.model import SessionKey as Key
 from bot.picture import Drawing
@@ -42,7 +43,7 @@ class Lifeline:
     sent: list[str] = field(default_factory=list)
     images: list[bytes] = field(default_factory=list)
 
-    async def send(self, markdown: str) -> None:
+    async def send(self, markdown: str, handing: Handing = UNFOLLOWED) -> None:
         if self.problem:
             raise ChannelError(self.problem)
         self.sent.append(markdown)

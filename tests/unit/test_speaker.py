@@ -11,11 +11,12 @@ import pytest
 from bot.channels.connection import Unacknowledged
 from bot.ending import EndResult, Outcome
 from bot.errors import ChannelError
-from bot.model import Handoff, Operator, OperatorType, Rule, Via, Watched
+from bot.handing import Handing
+from bot.model import Card, Handoff, Operator, OperatorType, Rule, Via, Watched
 from bot.ports import Order, Sending
 from bot.rules import next_send
 from bot.speaker import FOLD, RETRY, STALE, THIRD_REPEAT, Speaker
-from tests.fakes import ANN, BOB, KF, KF2, raising, refusal
+from tests.fakes import ANN, BOB, KF, KF2, FakeChannel, raising, refusal
 from tests.unit.conftest import AFTER, CHAT, MINUTE, Scene
 
 ADMIN = "Boss"
@@ -196,7 +197,114 @@ async def test_at_stop_nothing_is_waited_for(scene: Scene, held: asyncio.Event) 
     async with asyncio.timeout(30):
         await speaker.stop()
     assert scene.channel.cards == []
-    assert await due(scene, 15 * MINUTE) == [handoff.id]
+
+
+# -- a life that ends before what it has claimed is out
+
+
+async def test_an_alert_that_waits_for_its_turn_at_stop_is_the_next_lifes(scene: Scene, held: asyncio.Event) -> None:
+    handoff, speaker = await scene.waiting(), scene.speaker()
+    await tell(scene, [handoff], speaker)
+    await speaker.stop()
+    await scene.speaker().take_up()
+    assert await due(scene, 0) == [handoff.id]
+    assert not (await scene.watched(handoff)).told
+
+
+@pytest.mark.parametrize("count", [3, FOLD + 1], ids=["those behind it", "a list with all that are on it"])
+async def test_so_are(scene: Scene, held: asyncio.Event, count: int) -> None:
+    handoffs, speaker = await scene.crowd(count), scene.speaker()
+    await tell(scene, handoffs, speaker)
+    await speaker.stop()
+    await scene.speaker().take_up()
+    assert sorted(await due(scene, 0)) == [each.id for each in handoffs]
+
+
+async def test_a_repeat_is_the_next_lifes_with_its_number(scene: Scene, held: asyncio.Event) -> None:
+    handoff, speaker = await scene.waiting(), scene.speaker()
+    await tell(scene, [handoff], speaker, sends=3)
+    await speaker.stop()
+    await scene.speaker().take_up()
+    assert await due(scene, 0) == [handoff.id]
+    assert (await scene.watched(handoff)).alerts[WAITING].sends == 2
+
+
+async def test_what_may_have_gone_out_is_not(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.speaker.HURRY", 0.02)
+    handoff, speaker, said = await scene.waiting(), scene.speaker(), asyncio.Event()
+
+    async def unacknowledged(channel: FakeChannel, chat: str, is_group: bool, card: Card, handing: Handing) -> None:
+        await handing.out()
+        said.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(FakeChannel, "send_card", unacknowledged)
+    await tell(scene, [handoff], speaker)
+    await said.wait()
+    await speaker.stop()
+    await scene.speaker().take_up()
+    assert await due(scene, 14 * MINUTE) == []
+    assert (await scene.watched(handoff)).told
+
+
+async def test_a_stop_while_that_is_put_on_record_leaves_it_to_the_next_life(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.speaker.HURRY", 0.02)
+    handoff, speaker, written = await scene.waiting(), scene.speaker(), asyncio.Event()
+    hand_out = scene.alerts.hand_out
+
+    async def slowly(sendings: list[Sending]) -> bool:
+        await hand_out(sendings)
+        written.set()
+        await asyncio.Event().wait()
+        return True
+
+    monkeypatch.setattr(scene.alerts, "hand_out", slowly)
+    await tell(scene, [handoff], speaker)
+    await written.wait()
+    await speaker.stop()
+    assert scene.channel.cards == []
+    await scene.speaker().take_up()
+    assert await due(scene, 0) == [handoff.id]
+
+
+@pytest.mark.parametrize("over", ["answered", "ended"])
+async def test_what_is_over_before_its_turn_is_not_sent(scene: Scene, held: asyncio.Event, over: str) -> None:
+    handoff, speaker = await scene.waiting(), scene.speaker()
+    await tell(scene, [handoff], speaker)
+    if over == "ended":
+        await scene.ended(handoff)
+        await speaker.last_words([await scene.watched(handoff)])
+    else:
+        answered, now = await scene.answered(handoff), scene.clock.now()
+        await scene.alerts.record([Order(answered, now + 9999, {}, [WAITING])], now)
+    held.set()
+    await heard(speaker, CHAT)
+    assert (scene.channel.cards, scene.channel.sent) == ([], [])
+    assert not (await scene.watched(handoff)).told
+
+
+async def test_a_list_goes_as_long_as_one_on_it_still_waits(scene: Scene, held: asyncio.Event) -> None:
+    handoffs, speaker = await scene.crowd(FOLD + 1), scene.speaker()
+    await tell(scene, handoffs, speaker)
+    for each in handoffs[1:]:
+        await scene.ended(each)
+    held.set()
+    await heard(speaker, CHAT)
+    assert len(titles(scene)) == 1
+
+
+async def test_the_end_of_what_the_group_never_heard_of_is_no_news_after_a_restart(
+    scene: Scene, held: asyncio.Event
+) -> None:
+    handoff, speaker = await scene.waiting(), scene.speaker()
+    await tell(scene, [handoff], speaker)
+    await speaker.stop()
+    await scene.ended(handoff)
+    await scene.speaker().take_up()
+    await scene.speaker().last_words(await scene.alerts.due(scene.clock.now(), 10))
+    assert scene.channel.sent == []
 
 
 # -- admins
@@ -329,8 +437,8 @@ async def test_a_last_word_that_waits_for_its_turn_at_stop_is_said_by_the_next_l
 
 
 async def said_by_the_next_life(scene: Scene) -> None:
-    scene.clock.move(RETRY)
     speaker = scene.speaker()
+    await speaker.take_up()
     await speaker.last_words(await scene.alerts.due(scene.clock.now(), 10))
     await heard(speaker, CHAT)
     assert len(texts(scene)) == 1
@@ -349,6 +457,31 @@ async def test_a_last_word_that_is_looked_up_at_stop_is_said_by_the_next_life_to
         await speaker.last_words(over)
         await speaker.stop()
     await said_by_the_next_life(scene)
+
+
+async def test_after_a_crash_it_is_said_unless_it_is_no_news_any_more(scene: Scene) -> None:
+    [old] = await ended(scene, [await scene.waiting()])
+    await scene.alerts.close([old.handoff.id])
+    scene.clock.move(STALE)
+    await scene.speaker().take_up()
+    assert await due(scene, 9e9) == []
+    [young] = await ended(scene, [await scene.waiting(BOB)])
+    await scene.alerts.close([young.handoff.id])
+    await said_by_the_next_life(scene)
+
+
+@pytest.mark.parametrize("why", ["muted", "answered"])
+async def test_one_that_is_not_to_be_said_is_not_said_after_a_restart_either(scene: Scene, why: str) -> None:
+    handoff = await scene.waiting()
+    await scene.raised(handoff)
+    operator, asked_in = Operator(OperatorType.AGENT, "WuMing"), CHAT if why == "answered" else ADMIN
+    await scene.handoffs.end(handoff.key, operator, Via.COMMAND, notify=(asked_in, True))
+    if why == "muted":
+        await scene.attention.mute(CHAT, scene.clock.now() + 60)
+    speaker = scene.speaker()
+    await speaker.last_words([await scene.watched(handoff)])
+    await speaker.take_up()
+    assert await due(scene, 9e9) == []
 
 
 async def test_the_webhook_says_last_words_while_the_connection_is_down(scene: Scene) -> None:

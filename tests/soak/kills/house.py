@@ -83,6 +83,10 @@ class House:
     def life(self) -> Life:
         return self.lives[-1]
 
+    def died_between(self, begun: str, done: str) -> bool:
+        """Some life was killed after the one point and before the other."""
+        return any(life.passed[begun] > life.passed[done] for life in self.killed)
+
     @property
     def killed(self) -> list[Life]:
         """Those that have died where they were to."""

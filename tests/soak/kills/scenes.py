@@ -6,8 +6,9 @@ session ends, and what all scenes share; `scenes_group` and `scenes_record` have
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from itertools import chain
 
 from bot.sandbox import GroupMessage, NotPossible
 from bot.tokens import Tokens
@@ -19,6 +20,8 @@ NOT_ALLOWED = 95016
 WAITS = 301.0  # seconds after which a customer who waits is alerted of
 REPEATS = 901.0  # and after which that is repeated
 IDLE = 601.0  # and after which a session that nobody writes in is ended, where the account wants that
+
+ALERT_HANDED = ("alert.handed", "card.sent")  # a kill between these points may cost an alert
 
 Play = Callable[[House], Awaitable[None]]
 SCENES: dict[str, Play] = {}
@@ -137,10 +140,16 @@ async def with_human(house: House, customer: str = ANN) -> int:
 
 
 async def alerted(house: House, number: int) -> None:
-    """A claim whose message died with the bot is not made again; but the alert has a repeat."""
-    waits = iter((WAITS,))
-    await house.asked(lambda: house.move(next(waits, REPEATS)), lambda: card_with(house, f"end:{number}"), "the alert")
+    """What died with the bot comes at once with its next life. What may have gone out does not; but it has a repeat."""
+    waits = chain([WAITS], again(house, ALERT_HANDED))
+    await house.asked(lambda: house.move(next(waits)), lambda: card_with(house, f"end:{number}"), "the alert")
     await house.settled()
+
+
+def again(house: House, handed: tuple[str, str], pause: float = REPEATS) -> Iterator[float]:
+    """How much time has to pass for those who wait for an alert after a kill."""
+    while True:
+        yield pause if house.died_between(*handed) else 0.0
 
 
 def is_over(house: House, number: int, customer: str = ANN) -> bool:

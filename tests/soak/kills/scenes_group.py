@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime, time, timedelta
-from itertools import chain, repeat
+from itertools import chain
 from typing import Any
 
 from bot.sandbox import SandboxConfig
 from tests.soak.kills.house import CHAT, KF, House, Scenery
 from tests.soak.kills.scenes import (
+    ALERT_HANDED,
     ANN,
     BEN,
     REPEATS,
     WAITS,
+    again,
     alerted,
     cards_with,
     commanded,
@@ -26,6 +28,7 @@ from tests.soak.kills.scenes import (
 )
 
 SILENT = 61.0  # seconds after which `idle>1m` fits
+ROBOT_HANDED = ("alert.handed", "lifeline.sent")
 SNOOZED = 20 * 60.0
 _OFFERED = re.compile(r"/confirm (\w{4})")
 _PAIRS = re.compile(r"/bind ([0-9a-f]{8})")
@@ -60,7 +63,7 @@ async def snooze(house: House) -> None:
     await house.settled()
     while await commanded(house, f"/snooze {number} 20m") == "lost":
         await house.settled()
-    shown, waits = len(cards_with(house, press)), chain([SNOOZED + 1], repeat(2 * REPEATS))  # for pauses double
+    shown, waits = len(cards_with(house, press)), chain([SNOOZED + 1], again(house, ALERT_HANDED, 2 * REPEATS))
     await house.asked(lambda: house.move(next(waits)), lambda: len(cards_with(house, press)) > shown, "the repeat")
     await house.settled()
     house.sandbox.servicer_ends(KF, ANN)
@@ -79,7 +82,7 @@ async def cut_off(house: House) -> None:
     house.cut_off = True
     house.sandbox.fault("aibot_subscribe", "reset_before", times=None)
     house.sandbox.line.drop()
-    waits: Iterator[float] = chain([WAITS], repeat(REPEATS))
+    waits: Iterator[float] = chain([WAITS], again(house, ROBOT_HANDED))
     await house.asked(lambda: house.move(next(waits)), lambda: _heard_in_time(house), "the alert")
     await house.settled()
     house.sandbox.servicer_ends(KF, ANN)

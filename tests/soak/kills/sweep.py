@@ -26,6 +26,8 @@ BEFORE = (
     ("command", "ending.recorded:1"),
     ("command", "command.claimed:1"),
     ("card", "tap.claimed:2"),
+    ("client", "alert.claimed:1"),
+    ("client", "last_word.claimed:1"),
 )
 START = ("schema.", "start.")  # the same in every scene
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.soak.kills.house import CHAT, House
-from tests.soak.kills.scenes_group import SNOOZED, by_robot
-from tests.soak.kills.truth import may_be_lost, truth_of
+from tests.soak.kills.scenes_group import ROBOT_HANDED, SNOOZED, by_robot
+from tests.soak.kills.truth import SENDS, truth_of
 
-# A claim on a message to the group is never made twice: it may have arrived, and nobody wants the day's numbers twice.
+# A claim on a report is never made twice: it may have arrived, and nobody wants the day's numbers twice.
 REPORT = ("report.claimed", "report.told")
 # The picture is drawn after the words have been said, which stand alone without it.
 PICTURE = ("report.claimed", "picture.sent")
@@ -38,11 +38,13 @@ def quiet_while_snoozed(house: House) -> Iterator[str]:
 
 @truth_of("cut_off")
 def told_by_robot(house: House) -> Iterator[str]:
-    """Alerts no more often than they were claimed. All of it by the robot: there was no other way."""
+    """As often as it was claimed, but for what was handed over at the very moment of death. All of it by the robot:
+    there was no other way."""
     texts = by_robot(house)
     alerts = [each for each in texts if "已结束：" not in each]
-    sends = house.record.one("SELECT sum(sends) FROM alerts WHERE rule != 'ended'")
-    if not 1 <= len(alerts) <= sends:
+    sends = house.record.one(SENDS)
+    lost = 1 if house.died_between(*ROBOT_HANDED) else 0
+    if not sends - lost <= len(alerts) <= sends:
         yield f"{len(alerts)} alerts for {sends} claims: {texts}"
 
 
@@ -51,9 +53,9 @@ def reported_once(house: House) -> Iterator[str]:
     shown = [each for each in house.sandbox.group_messages(CHAT) if each.source == "bot"]
     texts = sum("客服日报" in each.text for each in shown)
     pictures = sum(bool(each.image) for each in shown)
-    if not (not may_be_lost(house, REPORT)) <= texts <= 1:
+    if not (not house.died_between(*REPORT)) <= texts <= 1:
         yield f"{texts} daily reports"
-    if not (not may_be_lost(house, PICTURE)) <= pictures <= texts:
+    if not (not house.died_between(*PICTURE)) <= pictures <= texts:
         yield f"{pictures} pictures for {texts} daily reports"
 
 

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from bot.errors import CardRefused, ChannelError
+from bot.handing import Handing
 from bot.model import Button, Card, CardTap
 
 from .conftest import LISI, RESPONSE_URL, ROOM, Frame, Peer, Rig, WeCom, settle
@@ -354,6 +355,197 @@ async def test_a_card_without_acknowledgement_is_never_sent_twice(rig: Rig, weco
         await send
     assert not isinstance(caught.value, CardRefused)
     assert [frame["cmd"] for frame in peer.frames].count(SEND) == 1
+
+
+# -- a half-open line: what goes out arrives nowhere, and nothing says so
+
+
+async def half_open(rig: Rig, wecom: WeCom) -> Peer:
+    peer = await rig.ready()
+    wecom.script[SEND] = wecom.script[RESPOND] = [None]
+    wecom.script["ping"] = [None]
+    return peer
+
+
+async def found_dead(rig: Rig, peer: Peer, cmd: str = SEND) -> None:
+    """The acknowledgement is missed, and then the pong."""
+    await peer.got(cmd)
+    await rig.time.move(5)
+    assert rig.channel.ready
+    await peer.got("ping")
+    await rig.time.move(5)
+    await rig.until(lambda: not rig.channel.ready)
+
+
+async def redialled(rig: Rig, wecom: WeCom) -> Peer:
+    await rig.time.asleep(0.875, 1.75)
+    await rig.time.move(2)
+    peer = await wecom.peer()
+    await peer.got("aibot_subscribe")
+    return peer
+
+
+async def test_it_is_found_out_by_the_first_message_and_the_next_line_carries_that(rig: Rig, wecom: WeCom) -> None:
+    peer = await half_open(rig, wecom)
+    told = Told(rig)
+    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD, told))
+    await found_dead(rig, peer)
+    assert rig.channel.problem == "not connected: a message was not acknowledged, and a ping was not answered"
+    assert [step for step, _ in told.steps] == ["out", "back"]
+    frame = await (await redialled(rig, wecom)).got(SEND)
+    await send
+    assert frame["body"]["template_card"]["task_id"] == CARD.task_id
+    assert [step for step, _ in told.steps] == ["out", "back", "out"]
+
+
+async def test_a_card_that_had_arrived_after_all_is_not_shown_again(rig: Rig, wecom: WeCom) -> None:
+    peer = await half_open(rig, wecom)
+    wecom.script[SEND] = [None, 42014]
+    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD))
+    await found_dead(rig, peer)
+    await redialled(rig, wecom)
+    await send
+
+
+async def test_a_card_goes_again_when_the_connection_breaks_under_it(rig: Rig, wecom: WeCom) -> None:
+    peer = await half_open(rig, wecom)
+    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD))
+    await peer.got(SEND)
+    peer.cut()
+    await (await redialled(rig, wecom)).got(SEND)
+    await send
+
+
+async def test_two_lines_that_die_of_it_are_enough(rig: Rig, wecom: WeCom) -> None:
+    peer = await half_open(rig, wecom)
+    wecom.script[SEND] = [None, None]
+    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD))
+    await peer.got(SEND)
+    peer.cut()
+    second = await redialled(rig, wecom)
+    await second.got(SEND)
+    second.cut()
+    with pytest.raises(ChannelError, match="the connection was lost before WeCom acknowledged") as caught:
+        await send
+    assert caught.value.sent and caught.value.lost
+    await redialled(rig, wecom)
+
+
+async def test_who_has_no_line_after_it_is_told_that_nothing_was_sent(rig: Rig, wecom: WeCom) -> None:
+    peer = await half_open(rig, wecom)
+    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD))
+    wecom.refuse_dial = True
+    await found_dead(rig, peer)
+    await _patience(rig)
+    with pytest.raises(ChannelError, match="not connected") as caught:
+        await send
+    assert not caught.value.sent
+
+
+async def test_all_who_doubt_share_one_ping(rig: Rig, wecom: WeCom) -> None:
+    peer = await half_open(rig, wecom)
+    wecom.script[SEND] = [None] * 3
+    sends = [asyncio.create_task(rig.channel.send(f"wrk{number}", True, "text")) for number in range(3)]
+    for _ in range(2):
+        await peer.got(SEND)
+    await found_dead(rig, peer)
+    await redialled(rig, wecom)
+    await asyncio.gather(*sends)
+    assert [frame["cmd"] for frame in peer.frames].count("ping") == 1
+
+
+async def test_a_reply_goes_by_the_next_line_once(rig: Rig, wecom: WeCom) -> None:
+    peer = await half_open(rig, wecom)
+    message = await rig.heard(peer)
+    reply = asyncio.create_task(rig.channel.reply(message, "done"))
+    wecom.script[SEND] = [None]
+    await found_dead(rig, peer, RESPOND)
+    second = await redialled(rig, wecom)
+    await second.got(SEND)
+    second.cut()
+    with pytest.raises(ChannelError):
+        await reply
+    await redialled(rig, wecom)
+
+
+async def test_a_picture_is_not_sent_again(rig: Rig, wecom: WeCom) -> None:
+    peer = await half_open(rig, wecom)
+    send = asyncio.create_task(rig.channel.send_image(ROOM, True, b"\x89PNG"))
+    await found_dead(rig, peer)
+    with pytest.raises(ChannelError) as caught:
+        await send
+    assert caught.value.sent
+
+
+async def test_a_line_that_answers_the_ping_stays(rig: Rig, wecom: WeCom) -> None:
+    peer = await rig.ready()
+    wecom.script[SEND] = [None]
+    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD))
+    await peer.got(SEND)
+    await rig.time.move(5)
+    with pytest.raises(ChannelError) as caught:
+        await send
+    assert (caught.value.sent, caught.value.lost, rig.channel.ready) == (True, False, True)
+    assert wecom.dials == 1
+
+
+# -- how far a message has come
+
+
+class Told(Handing):
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self.steps: list[tuple[str, float]] = []
+
+    async def out(self) -> None:
+        self.steps.append(("out", self._rig.time.now - 1000))
+
+    async def back(self) -> None:
+        self.steps.append(("back", self._rig.time.now - 1000))
+
+
+async def test_a_message_is_out_when_its_turn_has_come(rig: Rig) -> None:
+    await rig.ready()
+    pushes = [asyncio.create_task(rig.channel.send(ROOM, True, "push")) for _ in range(24)]
+    await asyncio.gather(*pushes)
+    told = Told(rig)
+    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD, told))
+    await rig.time.asleep(61)
+    assert told.steps == []
+    await rig.time.move(61)
+    await send
+    assert told.steps == [("out", 61)]
+
+
+async def test_it_is_not_out_while_it_waits_after_a_refusal(rig: Rig, wecom: WeCom) -> None:
+    await rig.ready()
+    wecom.script[SEND] = [45009]
+    told = Told(rig)
+    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD, told))
+    await rig.time.asleep(2)
+    assert told.steps == [("out", 0), ("back", 0)]
+    await rig.time.move(2)
+    await send
+    assert told.steps[2:] == [("out", 2)]
+
+
+async def test_nor_when_the_connection_ends_at_that_moment(rig: Rig, wecom: WeCom) -> None:
+    peer = await rig.ready()
+
+    class Ending(Told):
+        async def out(self) -> None:
+            await super().out()
+            if len(self.steps) == 1:
+                peer.cut()
+                await rig.until(lambda: rig.observed["disconnected"] == 1)
+
+    told = Ending(rig)
+    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD, told))
+    await rig.time.asleep(0.875)
+    await rig.time.move(1)
+    await (await wecom.peer()).got(SEND)
+    await send
+    assert [step for step, _ in told.steps] == ["out", "back", "out"]
 
 
 # -- updates

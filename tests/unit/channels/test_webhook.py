@@ -11,6 +11,7 @@ import pytest
 
 from bot.channels.webhook import WebhookChannel
 from bot.errors import ChannelError
+from bot.handing import Handing
 
 from .conftest import MovedTime, settle
 
@@ -153,3 +154,36 @@ async def test_stop_tells_those_who_wait(robot: Robot, time: MovedTime) -> None:
     with pytest.raises(ChannelError, match="stopped"):
         await sends[20]
     assert not time.naps()
+
+
+class Told(Handing):
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    async def out(self) -> None:
+        self.steps.append("out")
+
+    async def back(self) -> None:
+        self.steps.append("back")
+
+
+@pytest.mark.parametrize(
+    ("answer", "pause", "steps"),
+    [
+        ({"errcode": 45009}, 61, ["out", "back", "out"]),
+        ({"errcode": 45033}, 1, ["out", "back", "out"]),
+        (TimeoutError(), 1, ["out", "out"]),  # it may have arrived
+    ],
+    ids=["too many", "busy", "no answer"],
+)
+async def test_what_is_refused_for_now_is_not_out_while_it_waits(
+    robot: Robot, time: MovedTime, answer: Any, pause: float, steps: list[str]
+) -> None:
+    robot.answers = [answer]
+    told = Told()
+    send = asyncio.create_task(robot.channel.send("alert", told))
+    await time.asleep(pause)
+    assert told.steps == steps[:-1]
+    await time.move(pause)
+    await send
+    assert told.steps == steps

@@ -21,6 +21,7 @@ from bot.desk import Desk
 from bot.discovery import discover
 from bot.dispatch import Access, Dispatch
 from bot.errors import ChannelError, WeComError
+from bot.handing import UNFOLLOWED, Handing
 from bot.handoffs import Handoffs
 from bot.model import (
     Card,
@@ -131,10 +132,10 @@ class Channel:
             raise self.broken
         self.said.append(markdown)
 
-    async def send(self, chat_id: str, is_group: bool, markdown: str) -> None:
+    async def send(self, chat_id: str, is_group: bool, markdown: str, handing: Handing = UNFOLLOWED) -> None:
         raise ChannelError("nothing is pushed here")
 
-    async def send_card(self, chat_id: str, is_group: bool, card: Card) -> None: ...
+    async def send_card(self, chat_id: str, is_group: bool, card: Card, handing: Handing = UNFOLLOWED) -> None: ...
 
     async def send_image(self, chat_id: str, is_group: bool, png: bytes) -> None: ...
 

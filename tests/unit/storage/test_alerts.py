@@ -88,6 +88,7 @@ async def told(alerts: Alerts, handoff: Handoff, sends: int = 1, rule: Rule = WA
     for number in range(1, sends + 1):
         one = sending(handoff, rule, number)
         assert await alerts.record([order(handoff, one)], NOW + 400) == [one]
+        assert await alerts.hand_out([one])
 
 
 async def due(alerts: Alerts, at: float, limit: int = 10) -> list[int]:
@@ -275,6 +276,88 @@ async def test_giving_back_what_somebody_else_has_sent_since_changes_nothing(ale
     await alerts.give_back([sending(handoff, sends=1), sending(handoff, sends=2)], NOW + 415)
     assert await sends(alerts, handoff) == {WAITING: 3}
     assert WAITING in (await alerts.watched([handoff.id]))[0].alerts
+
+
+# -- claimed by a process that has died
+
+
+async def test_what_was_not_handed_out_falls_due_at_once_whatever_the_message(alerts: Alerts, begin: Begin) -> None:
+    first, second = await begin(ANN), await begin(BOB)
+    await told(alerts, second, sends=2)
+    await alerts.record([order(first, sending(first)), order(second, sending(second, sends=3))], NOW + 460)
+    assert await alerts.give_back_unsent(NOW + 470, NOW) == 2
+    assert (await sends(alerts, first), await sends(alerts, second)) == ({}, {WAITING: 2})
+    assert sorted(await due(alerts, NOW + 470)) == [first.id, second.id]
+    assert await alerts.give_back_unsent(NOW + 480, NOW) == 0
+
+
+async def test_what_was_handed_out_stays_as_it_is(alerts: Alerts, begin: Begin) -> None:
+    handoff = await begin()
+    await told(alerts, handoff, sends=2)
+    assert await alerts.give_back_unsent(NOW + 470, NOW) == 0
+    assert (await sends(alerts, handoff), await due(alerts, NOW + 1299)) == ({WAITING: 2}, [])
+
+
+async def test_what_was_taken_in_again_was_not_handed_out(alerts: Alerts, begin: Begin) -> None:
+    handoff = await begin()
+    await told(alerts, handoff)
+    await alerts.take_in([sending(handoff)])
+    assert await alerts.give_back_unsent(NOW + 470, NOW) == 1
+    assert await due(alerts, NOW + 470) == [handoff.id]
+
+
+@pytest.mark.parametrize("over", ["answered", "ended", "closed", "given back", "repeated"])
+async def test_what_is_over_is_not_handed_out(alerts: Alerts, begin: Begin, ledger: Ledger, over: str) -> None:
+    handoff = await begin()
+    await alerts.record([order(handoff, sending(handoff))], NOW + 400)
+    match over:
+        case "answered":
+            await alerts.record([order(handoff, cleared=[WAITING])], NOW + 450)
+        case "given back":
+            await alerts.give_back([sending(handoff)], NOW + 450)
+        case "repeated":
+            await alerts.record([order(handoff, sending(handoff, sends=2))], NOW + 450)
+        case "ended":
+            await ended(ledger)
+        case "closed":
+            await ended(ledger)
+            assert await alerts.close([handoff.id]) == []
+    assert not await alerts.hand_out([sending(handoff)])
+    assert await alerts.give_back_unsent(NOW + 500, NOW) == (over in ("ended", "repeated"))
+    [watched] = await alerts.watched([handoff.id])
+    assert watched.told == (over == "repeated")
+
+
+async def test_of_several_messages_one_that_stands_is_enough(alerts: Alerts, begin: Begin, ledger: Ledger) -> None:
+    first, second = await begin(ANN), await begin(BOB)
+    await alerts.record([order(first, sending(first)), order(second, sending(second))], NOW + 400)
+    await ended(ledger, ANN)
+    assert await alerts.hand_out([sending(first), sending(second)])
+
+
+async def test_a_last_word_that_was_not_handed_out_is_due_again(alerts: Alerts, begin: Begin, ledger: Ledger) -> None:
+    handoff = await begin()
+    await told(alerts, handoff)
+    await ended(ledger)
+    for _ in range(2):
+        assert await alerts.close([handoff.id]) == [Closed(handoff.id, "")]
+        assert await alerts.give_back_unsent(NOW + 510, NOW) == 1
+        assert await due(alerts, NOW + 510) == [handoff.id]
+    await alerts.close([handoff.id])
+    await alerts.hand_out_words([handoff.id])
+    assert await alerts.give_back_unsent(NOW + 520, NOW) == 0
+    await alerts.take_in_words([handoff.id])
+    assert await alerts.give_back_unsent(NOW + 530, NOW) == 1
+
+
+async def test_a_last_word_of_long_ago_is_not(alerts: Alerts, begin: Begin, ledger: Ledger) -> None:
+    handoff = await begin()
+    await told(alerts, handoff)
+    await ended(ledger)
+    await alerts.close([handoff.id])
+    assert await alerts.give_back_unsent(NOW + 9000, NOW + 500) == 0
+    assert await alerts.give_back_unsent(NOW + 9000, NOW) == 0
+    assert await due(alerts, NOW + 99_999) == []
 
 
 # -- the last word

@@ -36,7 +36,9 @@ FOLLOWED = {
     "Ledger.take_code": "send_msg_on_event, by a code that works once",
     "Ledger.change": "service_state/trans to 3, of which the caller says so",
     "Alerts.record": "cards and messages to the group",
+    "Alerts.hand_out": "the same; else they might be sent twice",
     "Alerts.close": "the last word to the group",
+    "Alerts.hand_out_words": "the same; else it might be said twice",
     "Chats.pair": "the group is told that it is paired",
     "Chats.keep_card": "a card, which may be tapped",
     "Chats.claim_once": "a daily report, an alarm",
@@ -57,7 +59,10 @@ NOT_FOLLOWED = {
     "Ledger.check_quiet": "marks; what they are about is marked again",
     "Ledger.check_unserved": "the same",
     "Alerts.give_back": "nothing was sent",
+    "Alerts.take_in": "nothing was sent",
     "Alerts.reopen": "nothing was sent",
+    "Alerts.take_in_words": "nothing was sent",
+    "Alerts.give_back_unsent": "made again at the next start",
     "Alerts._quieten": "alerts that come back ask again",
     "Alerts.watch_all": "marks that the next start makes again",
     "Chats.settle": "what has happened",
@@ -162,9 +167,20 @@ async def record(desk: Desk) -> object:
     return await desk.alerts.record([Order(desk.handoff, NOW + 60, {}, (), (desk.sending(),))], NOW)
 
 
-async def close(desk: Desk) -> object:
+async def hand_out(desk: Desk) -> object:
     await record(desk)
+    return await desk.alerts.hand_out([desk.sending()])
+
+
+async def close(desk: Desk) -> object:
+    await hand_out(desk)
     return await desk.alerts.close([desk.handoff.id])
+
+
+async def hand_out_words(desk: Desk) -> object:
+    await close(desk)
+    await desk.alerts.hand_out_words([desk.handoff.id])
+    return True
 
 
 async def pair(desk: Desk) -> object:
@@ -196,7 +212,9 @@ DEEDS: dict[str, Callable[[Desk], Awaitable[object]]] = {
     "Ledger.take_code": take_code,
     "Ledger.change": mark,
     "Alerts.record": record,
+    "Alerts.hand_out": hand_out,
     "Alerts.close": close,
+    "Alerts.hand_out_words": hand_out_words,
     "Chats.pair": pair,
     "Chats.keep_card": keep_card,
     "Chats.claim_once": lambda desk: desk.chats.claim_once("report", NOW),
