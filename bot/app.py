@@ -197,7 +197,7 @@ class App:
         log.info("listening | http://%s:%d", host, self.port)
         self.desk.offer_code()
         if self.channel is not None and self.taps is not None:
-            await self.channel.start(self.dispatch.handle, self.taps.handle)
+            await self.channel.start(self.dispatch.hear, self.taps.feel)
         self.scheduler.start()
         for name, run in self._duties().items():
             self.supervisor.keep(name, run)
@@ -266,6 +266,7 @@ class App:
         await self.alerting.speaker.stop()
         if self.channel is not None:
             await self.channel.stop()
+        await self.dispatch.drain(CLOSE / 4)
         if self.lifeline is not None:
             await self.lifeline.stop()
 

@@ -34,8 +34,11 @@ from bot.stats import EndedRow, OpenRow
 
 T = TypeVar("T")
 
-MessageHandler = Callable[[GroupMessage], Awaitable[None]]
-TapHandler = Callable[[CardTap], Awaitable[None]]
+Work = Callable[[], Awaitable[None]]
+MessageHandler = Callable[[GroupMessage], Awaitable[Work | None]]
+TapHandler = Callable[[CardTap], Awaitable[Work | None]]
+"""Puts on record what has come, quickly and before anything else may wait for its turn. Returns what is then to be done
+about it, once there is a turn; None where there is nothing. What is not begun any more is the next process's."""
 
 
 class Clock(Protocol):
@@ -90,9 +93,12 @@ class GroupChannel(Protocol):
         """Empty, or why the channel is not ready, in one line for `/readyz` and `check`."""
 
     async def start(self, on_message: MessageHandler, on_tap: TapHandler) -> None:
-        """Begin to connect in the background; returns at once. Handlers may be slow: they run in tasks of their own."""
+        """Begin to connect in the background; returns at once. What handlers return may be slow: it runs in tasks of
+        its own, as turns allow."""
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """Work that waits or has begun gets a few seconds. What comes until nothing can come any more is put on record,
+        and not begun."""
 
     async def reply(self, to: GroupMessage, markdown: str) -> None:
         """Answer a message; falls back to `send` when the message's own window or connection is gone."""

@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bot import cards
 from bot.attention import Answer, Attention, Heard
@@ -24,7 +25,7 @@ from bot.errors import ChannelError, StorageError, WeComError
 from bot.faults import point
 from bot.handoffs import Handoffs
 from bot.model import Card, CardTap, Handoff, Operator, OperatorType, Scope, Via, Watched
-from bot.ports import TAP, Chats, Clock, GroupChannel, Ledger, LostCommand
+from bot.ports import TAP, Chats, Clock, GroupChannel, Ledger, LostCommand, Work
 from bot.registry import Role
 from bot.replies import end_result
 from bot.subjects import Subjects
@@ -57,7 +58,7 @@ class Rights:
 
 
 class Taps:
-    """`handle` is what the channel calls for each tap; it never raises. `wake` has the watch look at once."""
+    """`feel` is what the channel calls for each tap; neither it nor its work raises. `wake` has the watch look now."""
 
     def __init__(
         self,
@@ -82,17 +83,20 @@ class Taps:
         self._wake, self._audit, self._observe, self._soon = wake, audit, observe, soon
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def handle(self, tap: CardTap) -> None:
-        """Everything may arrive twice: a tap's msgid is worked on once, across restarts."""
-        began = time.perf_counter()
+    async def feel(self, tap: CardTap) -> Work | None:
+        """Everything may arrive twice: a tap's msgid is worked on once, across restarts. What is on record and never
+        worked on, the next process resumes."""
         try:
             claimed = await self._chats.claim(tap, TAP, tap.key, self._clock.now())
         except Exception as failed:  # without its row a tap could count twice, so it does not count at all
-            await self._incident(tap, failed)
-            return
+            return partial(self._incident, tap, failed)
         if claimed is None:
-            return
+            return None
         point("tap.claimed")
+        return partial(self._work, tap, claimed)
+
+    async def _work(self, tap: CardTap, claimed: int) -> None:
+        began = time.perf_counter()
         outcome = await self._answer(tap, claimed)
         point("tap.answered")
         seconds = time.perf_counter() - began
@@ -340,5 +344,5 @@ class Taps:
             log.error("tap failed | incident=%s key=%r %s", incident, tap.key[:100], failed)
             await self._update(tap, cards.refused_card(self._say, self._say.unrecorded(failed)))
             return
-        log.exception("tap failed | incident=%s key=%r", incident, tap.key[:100])
+        log.error("tap failed | incident=%s key=%r", incident, tap.key[:100], exc_info=failed)
         await self._update(tap, cards.refused_card(self._say, self._say("incident", incident=incident)))

@@ -133,9 +133,9 @@ TEXT: dict[str, tuple[str, str]] = {
         "`{word}` is not the customer of the quoted message, so nothing was done. Please name only one.",
     ),
     "command.lost": (
-        "我在处理 `{text}` 时重启了，不确定是否完成。请用 /status 核对，需要的话再发一次。",
-        "I restarted while working on `{text}` and cannot tell whether it was done. Check with /status and, if need "
-        "be, send it again.",
+        "我重启了，之前没能答复 {texts}：可能没有执行，也可能只差答复。请用 /status 核对，需要的话再发一次。",
+        "I restarted before I had answered {texts}: it may not have been begun, or may lack only the answer. Check "
+        "with /status and, if need be, send it again.",
     ),
     "incident": (
         "❌ 内部错误，可能没有完成，请用 /status 核对。事件编号 `{incident}`，详情见日志。",

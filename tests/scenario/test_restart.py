@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from bot.model import GroupMessage
+from tests.fakes import worked
 from tests.scenario.conftest import CHAT, PATIENCE, Stage
 
 
@@ -16,7 +17,7 @@ async def test_a_command_is_not_run_again_after_a_restart(stage: Stage) -> None:
     await stage.start()
     again = GroupMessage("aibot", message.id, CHAT, True, "LiNa", "/status")
     mark = stage.sandbox.mark
-    await stage.bot.dispatch.handle(again)
+    await worked(stage.bot.dispatch.hear, again)
     assert stage.sandbox.mark == mark
 
 

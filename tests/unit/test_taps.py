@@ -16,7 +16,7 @@ from bot.ports import LostCommand
 from bot.registry import Role
 from bot.taps import Rights, Taps
 from storage.audit import AuditLog
-from tests.fakes import ANN, BOB, KF, KF2, raising, refusal, unavailable
+from tests.fakes import ANN, BOB, KF, KF2, raising, refusal, unavailable, worked
 from tests.unit.conftest import CHAT, Scene
 
 TEAM = Scope(frozenset({KF}), others=False)
@@ -49,8 +49,8 @@ class Phone:
     ) -> Card:
         """The card as it is after it."""
         chat = userid if single else CHAT
-        await self.taps.handle(
-            CardTap("fake", msgid or f"t{next(MSGIDS)}", chat, not single, userid, key, task_id, "R")
+        await worked(
+            self.taps.feel, CardTap("fake", msgid or f"t{next(MSGIDS)}", chat, not single, userid, key, task_id, "R")
         )
         return self.scene.channel.updates[-1][1]
 
@@ -426,7 +426,7 @@ async def test_a_card_that_cannot_be_changed_changes_nothing_of_what_was_done(
     scene: Scene, phone: Phone, alerted: Handoff
 ) -> None:
     scene.channel.before("update_card", raising(ChannelError("too late", 6001)))
-    await phone.taps.handle(CardTap("fake", "m1", CHAT, True, "LiNa", "end:1", "T1"))
+    await worked(phone.taps.feel, CardTap("fake", "m1", CHAT, True, "LiNa", "end:1", "T1"))
     assert not (await scene.handoff(alerted.id)).status.is_open
     assert scene.channel.updates == [] and await phone.outcomes() == ["ended"]
 
@@ -479,7 +479,7 @@ async def test_a_tap_that_cannot_be_recorded_does_nothing(
 ) -> None:
     monkeypatch.setattr(scene.chats, "claim", broken)
     monkeypatch.setattr(scene.chats, "last_card", broken)
-    await phone.taps.handle(CardTap("fake", "m1", CHAT, True, "LiNa", "end:1", task_id))
+    await worked(phone.taps.feel, CardTap("fake", "m1", CHAT, True, "LiNa", "end:1", task_id))
     assert len(scene.channel.updates) == bool(task_id)
     assert phone.moves == 0 and (await scene.handoff(alerted.id)).status.is_open
 
