@@ -31,6 +31,7 @@ from storage.feed import Feed
 from storage.ledger import Ledger
 from storage.outbox import Outbox
 from storage.people import People
+from storage.promises import Promises
 from storage.stats import Stats
 from storage.sync_store import SyncStore
 
@@ -66,7 +67,7 @@ class Core:
         self.people, self.chats = People(self.database), Chats(self.database)
         self.alerts, self.stats = Alerts(self.database), Stats(self.database, wecom.corp_id)
         self.feed, self.outbox = Feed(self.database), Outbox(self.database)
-        self.records = Records(self.database)
+        self.records, self.promises = Records(self.database), Promises(self.database)
         self.access = Access(frozenset(settings.roles.admins), frozenset(settings.roles.agents))
         self.tokens = Tokens(b"", self.clock, self.access.role, wecom.corp_id)
         self.audit_log = AuditLog(self.database)

@@ -83,8 +83,9 @@ def _is_among(userid: str, named: Iterable[str]) -> bool:
     return folded in {each.lower() if each.isascii() else each for each in named}
 
 
-async def _forget(lost: LostCommand) -> None:
+async def _forget(lost: LostCommand) -> bool:
     """Where nobody takes up taps."""
+    return False
 
 
 @dataclass(slots=True)
@@ -110,7 +111,7 @@ class Dispatch:
     teams: Teams
     audit: Audit
     observe: Callable[[str, str, float], None] = lambda command, outcome, seconds: None
-    resume: Callable[[LostCommand], Awaitable[None]] = _forget
+    resume: Callable[[LostCommand], Awaitable[bool]] = _forget
     paired: set[str] = field(default_factory=set)
     locate: Callable[[str, Scope], Awaitable[list[SessionKey]]] | None = None
     report: Reporter | None = None
@@ -158,13 +159,14 @@ class Dispatch:
 
     async def _own_up(self, lost: Sequence[LostCommand]) -> bool:
         """One tap, or commands of one chat. False: they could not be told, and may be later."""
+        told = False
         if lost[0].command == TAP:
-            await self._take_up(lost[0])
+            told = await self._take_up(lost[0])
             point("lost.resumed")
         elif not await self._tell_lost(lost):
             return False
         for each in lost:
-            await self.chats.settle(each.id, "lost", 0.0)
+            await self.chats.settle(each.id, "lost", 0.0, told=told)
         point("lost.settled")
         return True
 
@@ -191,14 +193,16 @@ class Dispatch:
         texts = [f"`{self.say.plain(each.text)}`" for each in lost[:MOST_LOST]]
         return self.say("command.lost", texts=" ".join(texts) + (f" … ({len(lost)})" if len(lost) > MOST_LOST else ""))
 
-    async def _take_up(self, lost: LostCommand) -> None:
-        """One that cannot be taken up must not keep the others from it; without storage none can."""
+    async def _take_up(self, lost: LostCommand) -> bool:
+        """Whether its outcome has been told. One that cannot be taken up must not keep the others from it; without
+        storage none can."""
         try:
-            await self.resume(lost)
+            return await self.resume(lost)
         except StorageError:
             raise
         except Exception:
             log.exception("lost tap not taken up | %s chat=%s", lost.text, lost.chat_id)
+            return False
 
     async def hear(self, message: GroupMessage) -> Work | None:
         """Everything may arrive twice: a msgid is worked on once, across restarts. Whatever is on record and never
@@ -209,31 +213,33 @@ class Dispatch:
             claimed = await self.chats.claim(message, name, message.text[:LONGEST_LOGGED], self.clock.now())
         except Exception as failed:  # without its row a command could run twice, so it does not run at all
             reply, _ = self._incident(message, failed)
-            return partial(self._deliver, message, reply)
+            return partial(self._say_no_more, message, reply)
         if claimed is None:
             return None
         point("command.claimed")
         return partial(self._work, message, line, name, claimed)
 
+    async def _say_no_more(self, message: GroupMessage, reply: str) -> None:
+        await self._deliver(message, reply)
+
     async def _work(self, message: GroupMessage, line: CommandLine | None, name: str, claimed: int) -> None:
         began = time.perf_counter()
-        reply, outcome, incident = await self._answer(message, line)
+        reply, outcome, incident = await self._answer(message, line, claimed)
         point("command.run")
-        if reply:
-            await self._deliver(message, reply)
+        told = bool(reply) and await self._deliver(message, reply)
         point("command.replied")
         seconds = time.perf_counter() - began
         self.observe(name, outcome, seconds)
         log.info(
             "command %s | %s by=%s chat=%s %.0f ms", outcome, name, message.userid, message.chat_id, seconds * 1000
         )
-        await self._settle(claimed, outcome, seconds, incident)
+        await self._settle(claimed, outcome, seconds, incident, told)
         point("command.settled")
 
-    async def _answer(self, message: GroupMessage, line: CommandLine | None) -> tuple[str, str, str]:
+    async def _answer(self, message: GroupMessage, line: CommandLine | None, claimed: int) -> tuple[str, str, str]:
         """(reply, outcome, incident id). The outermost loop of a command: nothing gets past it."""
         try:
-            return await self._run(message, line), "ok", ""
+            return await self._run(message, line, claimed), "ok", ""
         except CommandError as refused:
             return str(refused), refused.outcome, ""
         except WeComError as failed:
@@ -251,8 +257,8 @@ class Dispatch:
         log.exception("command failed | incident=%s text=%r", incident, message.text[:LONGEST_LOGGED])
         return self.say("incident", incident=incident), incident
 
-    async def _run(self, message: GroupMessage, line: CommandLine | None) -> str:
-        context, found = self._context(message), self._find(line)
+    async def _run(self, message: GroupMessage, line: CommandLine | None, claimed: int) -> str:
+        context, found = self._context(message, claimed), self._find(line)
         verb, acts, chat = found.name if found else "?", found is not None and found.acts, message.chat_id
         async with self.audit.attempt(Door.GROUP, context.operator, verb, acts=acts, chat_id=chat) as attempt:
             self._admit(message, found, context.role)
@@ -275,7 +281,7 @@ class Dispatch:
             key = target.key
             await attempt.allowed(open_kfid=key.open_kfid, customer=key.external_userid, **words)
 
-    def _context(self, message: GroupMessage) -> Context:
+    def _context(self, message: GroupMessage, claimed: int) -> Context:
         role = self.role_of(message)
         operator = Operator(OperatorType.AGENT, message.userid)
         scope = self.teams.scope(message.chat_id, message.is_group, role is Role.ADMIN)
@@ -286,6 +292,7 @@ class Dispatch:
             scope=scope,
             report=self.report,
             parked=self.parked,
+            row=claimed,
         )  # fmt: skip
 
     def role_of(self, message: GroupMessage | CardTap) -> Role:
@@ -341,8 +348,9 @@ class Dispatch:
             usage = self.say("usage", usage=found.usage(self.say))
             raise CommandError(f"{misused}\n{usage}".strip(), "usage") from None
 
-    async def _deliver(self, message: GroupMessage, reply: str) -> None:
-        """Best effort: what was done stays done, and the log says who did not hear of it."""
+    async def _deliver(self, message: GroupMessage, reply: str) -> bool:
+        """Whether it has arrived. What was done stays done, and the log says who did not hear of it; the outcome of an
+        end is told later."""
         assert self.channel is not None  # a message came through it
         try:
             await self.channel.reply(message, reply)
@@ -350,10 +358,13 @@ class Dispatch:
             log.warning("reply not delivered | chat=%s by=%s %s", message.chat_id, message.userid, undelivered)
         except Exception:
             log.exception("reply not delivered | chat=%s by=%s", message.chat_id, message.userid)
+        else:
+            return True
+        return False
 
-    async def _settle(self, claimed: int, outcome: str, seconds: float, incident: str) -> None:
+    async def _settle(self, claimed: int, outcome: str, seconds: float, incident: str, told: bool) -> None:
         try:
-            await self.chats.settle(claimed, outcome, seconds, incident)
+            await self.chats.settle(claimed, outcome, seconds, incident, told=told)
         except Exception:
             log.exception("command row not settled | row=%d outcome=%s", claimed, outcome)
 

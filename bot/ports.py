@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from bot.audit import Entry
 from bot.export import Extract, Selection
 from bot.model import (
+    Asker,
     Card,
     CardTap,
     EventType,
@@ -19,6 +20,7 @@ from bot.model import (
     KfAccount,
     KfItem,
     Message,
+    Notify,
     Operator,
     Rule,
     Scope,
@@ -137,6 +139,30 @@ class PendingEnding:
 
 
 @dataclass(frozen=True, slots=True)
+class Owed:
+    """The outcome of an end that is settled, and that a chat has not been told yet. `tries`: how often it may go out
+    unacknowledged, or be refused. `state`: done, failed or parked. `errcode`: WeCom's last word, 0 for none."""
+
+    ending: Ending
+    key: SessionKey
+    chat_id: str
+    is_group: bool
+    state: str
+    errcode: int
+    settled_at: float
+    tries: int
+
+
+class Promises(Protocol):
+    """Who is owed an outcome. See storage/promises.py."""
+
+    async def due(self, limit: int = 500) -> list[Owed]: ...
+    async def told(self, owed: Iterable[Owed]) -> None: ...
+    async def doubted(self, owed: Iterable[Owed]) -> None: ...
+    async def give_up(self, owed: Iterable[Owed]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
 class CodeMessage:
     """A message about a handoff, by a single-use code that WeCom gave when the session came to the state `given_in`.
 
@@ -231,7 +257,7 @@ class Ledger(Questions, Protocol):
         reason: str,
         now: float,
         lease: float,
-        notify: tuple[str, bool] | None,
+        notify: Notify | None,
     ) -> tuple[Handoff | None, Ending | None, bool]: ...
     async def settle_ending(
         self,
@@ -246,6 +272,7 @@ class Ledger(Questions, Protocol):
     async def take_ending(self, ending_id: int, now: float, lease: float) -> bool: ...
     async def release_ending(self, ending_id: int, until: float, errcode: int) -> None: ...
     async def due_endings(self, now: float, limit: int = 100) -> list[PendingEnding]: ...
+    async def promise(self, ending_id: int, asker: Asker) -> None: ...
     async def asked_ends(self, limit: int = 100) -> list[SessionKey]: ...
     async def take_code(self, handoff_id: int, given_in: ServiceState) -> CodeMessage | None: ...
     async def settle_code(
@@ -436,7 +463,11 @@ class Chats(Protocol):
     async def paired(self) -> list[str]: ...
     async def pair(self, chat_id: str, userid: str, now: float) -> None: ...
     async def claim(self, message: GroupMessage | CardTap, command: str, text: str, now: float) -> int | None: ...
-    async def settle(self, command_id: int, outcome: str, seconds: float, incident: str = "") -> None: ...
+    async def settle(
+        self, command_id: int, outcome: str, seconds: float, incident: str = "", *, told: bool = False
+    ) -> None:
+        """`told`: its answer has arrived, and with that the outcomes of the ends it asked for, as far as settled."""
+
     async def lost(self, since: float) -> list[LostCommand]: ...
     async def keep_card(self, task_id: str, chat_id: str, about: str, now: float) -> None: ...
     async def card_about(self, task_id: str) -> str: ...

@@ -287,6 +287,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "The conversation went on, or the request is too old, so it was not ended. Ask again if you still want it.",
     ),
     "end.later": ("先前请求结束 {who} 的结果：", "The outcome for {who}, whom you asked me to end:"),
+    "end.later.many": (
+        "先前请求结束的 {count} 个会话，结果：",
+        "The outcomes for {count} sessions that you asked me to end:",
+    ),
     "end.queue": (
         "这个会话还在排队，企业微信可能不允许直接结束：请先让客服接入，再结束。",
         "WeCom may not let a queued session be ended: have a servicer accept it first, then end it.",

@@ -44,6 +44,10 @@ _WATCH_AGAIN = "UPDATE handoffs SET watch_at=min(coalesce(watch_at, 9e99), ?) WH
 _REPEAT = """UPDATE alerts SET sends=?, sent_at=?, next_at=?
     WHERE handoff_id=? AND rule=? AND state='open' AND sends=?"""
 
+# An answer that is still under way may say it.
+_OWED = """EXISTS (SELECT 1 FROM endings e WHERE e.handoff_id = alerts.handoff_id AND e.owed > 0
+    AND e.state='done' AND e.via='command')"""
+
 
 class Alerts:
     """Implements `bot.ports.Alerts`."""
@@ -112,11 +116,12 @@ class Alerts:
         await self._db.write(work)
 
     async def close(self, handoff_ids: Iterable[int]) -> list[Closed]:
-        """Claim the last word on ended handoffs: each is returned once, and only if the group was told of it."""
+        """Claim the last word on ended handoffs: each is returned once, and only if the group was told of it. It waits
+        while the answer to a command may say it."""
 
         def work(db: sqlite3.Connection) -> list[Closed]:
-            sql = """UPDATE alerts SET state='closed', next_at=NULL
-                WHERE handoff_id=? AND state != 'closed' RETURNING told"""
+            sql = f"""UPDATE alerts SET state='closed', next_at=NULL
+                WHERE handoff_id=? AND state != 'closed' AND NOT {_OWED} RETURNING told"""
             told = [each for each in handoff_ids if any(row[0] for row in db.execute(sql, (each,)).fetchall())]
             point("last_word.claiming")
             return [Closed(each, _asked_in(db, each)) for each in told]
@@ -206,7 +211,8 @@ def _claim(db: sqlite3.Connection, sending: Sending, now: float) -> bool:
 
 
 def _asked_in(db: sqlite3.Connection, handoff_id: int) -> str:
-    """The chat in which a command asked for the end, and was answered."""
-    sql = "SELECT chat_id FROM endings WHERE handoff_id=? AND state='done' AND via='command' ORDER BY id DESC LIMIT 1"
+    """The chat in which a command asked for the end, and has read the outcome."""
+    sql = """SELECT chat_id FROM endings WHERE handoff_id=? AND state='done' AND via='command' AND owed=0
+        ORDER BY id DESC LIMIT 1"""
     row = db.execute(sql, (handoff_id,)).fetchone()
     return (row[0] or "") if row else ""

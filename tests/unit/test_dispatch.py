@@ -127,10 +127,11 @@ async def test_a_tap_that_cannot_be_taken_up_keeps_no_other_from_it(
 ) -> None:
     taken_up = list[str]()
 
-    async def resume(left: LostCommand) -> None:
+    async def resume(left: LostCommand) -> bool:
         taken_up.append(left.text)
         if left.text == "end:1":
             raise ZeroDivisionError("the bug")
+        return True
 
     room.dispatch.resume = resume
     await lost(room, "end:1", "/stats", "ack:2")
@@ -143,10 +144,11 @@ async def test_a_tap_that_cannot_be_taken_up_keeps_no_other_from_it(
 async def test_owning_up_goes_on_where_the_database_broke_it_off(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     taken_up, failures = list[str](), [StorageError("locked")]
 
-    async def resume(left: LostCommand) -> None:
+    async def resume(left: LostCommand) -> bool:
         if left.text == "ack:2" and failures:
             raise failures.pop()
         taken_up.append(left.text)
+        return True
 
     room.dispatch.resume = resume
     await lost(room, "end:1", "ack:2", "/stats")
@@ -205,7 +207,7 @@ async def test_what_was_lost_is_told_no_more_often_than_that(room: Room, sent: b
 async def test_who_died_between_telling_and_recording_it_tells_again(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def dies(*_: object) -> None:
+    async def dies(*_: object, **__: object) -> None:
         raise StorageError("locked")
 
     room.dispatch.channel = channel = Pushing()

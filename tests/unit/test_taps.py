@@ -16,6 +16,7 @@ from bot.ports import LostCommand
 from bot.registry import Role
 from bot.taps import Rights, Taps
 from storage.audit import AuditLog
+from storage.promises import Promises
 from tests.fakes import ANN, BOB, KF, KF2, raising, refusal, unavailable, worked
 from tests.unit.conftest import CHAT, Scene
 
@@ -233,6 +234,52 @@ async def test_a_slow_refusal_is_told_with_what_wecom_says(scene: Scene, hasty: 
     await hasty.taps.drain(30)
     assert "95016" in hasty.said[0]
     assert keys(await hasty.tap("refresh:1")) == ALL
+
+
+async def owed(scene: Scene) -> int:
+    """How many outcomes some chat has not been told."""
+    return len(await Promises(scene.database).due())
+
+
+async def test_a_slow_end_of_which_the_news_got_lost_stays_owed(scene: Scene, hasty: Phone) -> None:
+    await scene.waiting()
+    hold = Hold()
+    scene.kf.before("trans", hold)
+    scene.channel.before("send", raising(ChannelError("not connected")))
+    await hasty.tap("end:1")
+    assert await owed(scene) == 0, "the message behind the card may still say it"
+    hold.free.set()
+    await hasty.taps.drain(30)
+    assert (hasty.said, await owed(scene)) == ([], 1)
+
+
+async def test_the_news_of_a_slow_end_are_on_record_when_they_have_arrived(scene: Scene, hasty: Phone) -> None:
+    await scene.waiting()
+    hold, telling = Hold(), Hold()
+    scene.kf.before("trans", hold)
+    scene.channel.before("send", telling)
+    await hasty.tap("end:1")
+    hold.free.set()
+    await telling.reached.wait()
+    assert await hasty.outcomes() == [None], "a process that dies now leaves it to the next"
+    telling.free.set()
+    await hasty.taps.drain(30)
+    assert (await hasty.outcomes(), await owed(scene)) == (["ended"], 0)
+
+
+async def test_a_card_that_could_not_be_changed_leaves_the_outcome_owed(
+    scene: Scene, phone: Phone, alerted: Handoff
+) -> None:
+    scene.channel.before("update_card", raising(ChannelError("the connection is gone")))
+    await worked(phone.taps.feel, CardTap("fake", "m1", CHAT, True, "LiNa", "end:1", "T1"))
+    assert await owed(scene) == 1
+    await phone.tap("end:1", "WuMing")
+    assert await owed(scene) == 1, "it was another tap"
+
+
+async def test_a_card_that_says_it_leaves_nothing_owed(scene: Scene, phone: Phone, alerted: Handoff) -> None:
+    await phone.tap("end:1")
+    assert await owed(scene) == 0
 
 
 async def test_a_refused_end_keeps_the_buttons_and_says_why(scene: Scene, phone: Phone, alerted: Handoff) -> None:

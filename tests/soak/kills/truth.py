@@ -29,6 +29,7 @@ SENT_BESIDE = ("code.taken", "code.sent")
 HANDOFFS = {"many": 2, "report": 0, "pairing": 0}  # one in all others
 NOT_GREETED = ("first",)  # the code came before the bot did
 UNDELIVERED = ("rated",)
+CODELESS = ("unanswered",)  # the closing code was in the answer that was cut off
 PRUNED = ("old",)
 REFUSED = ("refused",)
 
@@ -117,7 +118,8 @@ def _by_code(house: House, scene: str) -> Iterator[str]:
     texts = Counter(str(each["args"]["msgid"]).rpartition("-")[0] for each in sent)
     if any(count > 1 for count in texts.values()):
         yield f"messages by code: {sent}"
-    least = 0 if all(may_be_lost(house, between) for between in CODE_IN_MEMORY) else 1
+    lost = scene in CODELESS or all(may_be_lost(house, between) for between in CODE_IN_MEMORY)
+    least = 0 if lost else 1
     if any(life in house.errands for life in house.killed):
         least = 0 if may_be_lost(house, SENT_BESIDE) else least
     for (number,) in house.record.rows("SELECT id FROM handoffs"):
@@ -135,6 +137,7 @@ def _told(house: House, scene: str) -> Iterator[str]:
     messages = [each for each in house.sandbox.group_messages(CHAT) if each.source != "member"]
     yield from _cards(house, messages)
     yield from _last_words(house, messages)
+    yield from _outcomes(house, messages)
     if scene not in PRUNED:  # there the commands have gone, and their answers stand
         yield from _answers(house, messages)
 
@@ -156,6 +159,29 @@ def _last_words(house: House, messages: Sequence[GroupMessage]) -> Iterator[str]
     least = 0 if may_be_lost(house, LAST_WORD) else alerted
     if not least <= len(said) <= alerted:
         yield f"last words: {said}"
+
+
+def _outcomes(house: House, messages: Sequence[GroupMessage]) -> Iterator[str]:
+    """Whoever asked for an end in the group has read what became of it there, and not over and over."""
+    ends = house.record.rows("SELECT handoff_id, via, state, owed FROM endings WHERE chat_id != ''")
+    for number, via, state, owed in ends:
+        if owed != 0:
+            yield f"the outcome of the end of #{number} ({via} {state}) is not told: {owed}"
+    told = Counter(number for each in messages for number in _ended_in(each, {end[0] for end in ends}))
+    most = 2 + len(house.killed)  # with the answer or later, as the last word, and once more for each who died over it
+    for number in {number for number, _, state, _ in ends if state == "done"}:
+        if not 1 <= told[number] <= most:
+            yield f"the end of #{number} is told {told[number]} times"
+
+
+def _ended_in(message: GroupMessage, numbers: set[int]) -> set[int]:
+    """Of which ends a message tells: an answer, an outcome, a last word or the last state of a card."""
+    text = message.text if message.card is None else str(message.card)
+    if not any(word in text for word in ("已结束", "已经结束")):
+        return set()
+    return {
+        number for number in numbers if f"#{number} " in text or f"#{number}\n" in text or text.endswith(f"#{number}")
+    }
 
 
 def _answers(house: House, messages: Sequence[GroupMessage]) -> Iterator[str]:
