@@ -17,7 +17,7 @@ _DUE = f"""SELECT {prefixed("e", ENDING_COLUMNS)}, e.open_kfid, e.external_useri
         coalesce(e.errcode, 0), coalesce(e.settled_at, 0), e.owed
     FROM endings e WHERE e.owed > 0 AND e.state != 'pending'
         AND NOT EXISTS (SELECT 1 FROM commands c WHERE c.id = e.command_id AND c.outcome IS NULL)
-    ORDER BY e.id LIMIT ?"""
+    ORDER BY +e.id LIMIT ?"""  # or the rowid would seem a better way than the index
 _TOLD = "UPDATE endings SET owed=0 WHERE id=? AND owed > 0"
 _DOUBTED = "UPDATE endings SET owed=iif(owed > 1, owed - 1, -1) WHERE id=? AND owed > 0"
 _GIVEN_UP = "UPDATE endings SET owed=-1 WHERE id=? AND owed > 0"
