@@ -14,7 +14,8 @@ sessions want: `speaker` tells the group, `policies` ends.
                 strays (moves that went unanswered)
                 codes (messages by single-use codes:)  greeting
                 closing (the goodbye)  leaving (ends asked for in the chat)  transfer  bulk (many ends)  locate
-                targets (whom a command means)  teams (which group serves whom)  registry  parsing  wording  replies
+                outcomes (what chats are owed)  targets (whom a command means)  teams (which group serves whom)
+                registry  parsing  wording  replies
                 audit (rows and their chain)  audited (each door enters who tries what, before it lets them)
     alerts      rules (what is due)  books (each account's)  watch (the tick)  policies (automatic ends)
                 speaker (whom to tell)  cards  subjects  last_words  notices (the way through)  handing (how far it is)

@@ -26,7 +26,7 @@ from bot.discovery import discover
 from bot.dispatch import Access, Dispatch
 from bot.drain import drain, when_asked
 from bot.ending import EndResult, Outcome
-from bot.errors import ChannelError, KfbotError, SettingsError, WeComError
+from bot.errors import KfbotError, SettingsError, WeComError
 from bot.faults import point
 from bot.feed import LiveFeed
 from bot.health import Health, has_callback
@@ -38,17 +38,17 @@ from bot.model import CardTap, Handoff, Scope, Via
 from bot.names import Names
 from bot.newcomers import Newcomers
 from bot.outbox import Webhooks
+from bot.outcomes import Outcomes
 from bot.parked import Parked
 from bot.phrases import EndPhrases
-from bot.ports import Committed, PendingEnding
+from bot.ports import Committed, Owed, PendingEnding
 from bot.registry import Command, Registry, Role
-from bot.replies import end_result_later
 from bot.report import Report
 from bot.scheduler import Job, Scheduler
 from bot.sessions import Session
 from bot.settings import Settings
 from bot.supervisor import Run, Supervisor
-from bot.taps import Rights, Taps
+from bot.taps import SOON, Rights, Taps
 from bot.teams import Teams
 from bot.tokens import AgentClaims
 from bot.transfer import Transfers
@@ -117,6 +117,7 @@ class App:
         self.alerting = Alerting(core, self.channel, self.lifeline, self.teams, self.sync.catch_up, self._name_of)
         self.aftermath.on_committed = self._committed
         self.taps = None if self.channel is None else self._taps(self.channel)
+        self.outcomes = None if self.channel is None else self._outcomes(self.channel)
         if self.taps is not None:
             self.dispatch.resume = self.taps.resume
         self.accounts: list[str] = []
@@ -201,7 +202,7 @@ class App:
         log.info("listening | http://%s:%d", host, self.port)
         self.desk.offer_code()
         if self.channel is not None and self.taps is not None:
-            await self.channel.start(self.dispatch.handle, self.taps.handle)
+            await self.channel.start(self.dispatch.hear, self.taps.feel)
         self.scheduler.start()
         for name, run in self._duties().items():
             self.supervisor.keep(name, run)
@@ -268,8 +269,11 @@ class App:
         if self.taps is not None:
             await self.taps.drain(DRAIN / 4)
         await self.alerting.speaker.stop()
+        if self.outcomes is not None:
+            await self.outcomes.stop()
         if self.channel is not None:
             await self.channel.stop()
+        await self.dispatch.drain(CLOSE / 4)
         if self.lifeline is not None:
             await self.lifeline.stop()
 
@@ -384,6 +388,7 @@ class App:
         return [
             Job("poll", self.core.settings.kf.poll, self._poll),
             Job("settle", SETTLE_EVERY, self._settle),
+            Job("outcomes", SETTLE_EVERY, self._tell_outcomes),
             Job("leaving", SETTLE_EVERY, self.leaving.end_all),
             Job("accounts", ACCOUNTS_EVERY, self._refresh_accounts),
             Job("watch", self.core.settings.watch.tick, self.alerting.watch.tick, exact=True),
@@ -427,7 +432,7 @@ class App:
         log.info("audit | head=%s", await self.core.audit_log.head())
 
     async def _settle(self) -> None:
-        await self.core.handoffs.settle_pending(self._tell)
+        await self.core.handoffs.settle_pending(self._known)
         await self.core.closings.send_all()
         await self.core.greetings.send_all()
 
@@ -474,25 +479,20 @@ class App:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 60.0)
 
-    async def _tell(self, pending: PendingEnding, result: EndResult) -> None:
+    async def _known(self, pending: PendingEnding, result: EndResult) -> None:
         """The outcome of an end whose caller could not wait for it."""
-        if not pending.chat_id or self.channel is None or await self._told_otherwise(pending, result):
-            return
-        names = await self.core.people.nicknames([pending.key.external_userid])
-        text = end_result_later(
-            self.core.say, result, names.get(pending.key.external_userid, ""), self.core.clock.now()
-        )
-        try:
-            await self.channel.send(pending.chat_id, pending.is_group, text)
-        except ChannelError as undelivered:
-            log.warning("outcome not delivered | handoff=%d %s", pending.ending.handoff_id, undelivered)
+        await self._tell_outcomes()
 
-    async def _told_otherwise(self, pending: PendingEnding, result: EndResult) -> bool:
+    async def _tell_outcomes(self) -> None:
+        if self.outcomes is not None:
+            await self.outcomes.tell_all()
+
+    async def _told_otherwise(self, owed: Owed) -> bool:
         """A tapped end of which the group hears by the last word on its alert."""
-        if pending.ending.via != Via.BUTTON or not pending.is_group or result.outcome is Outcome.FAILED:
+        if owed.ending.via != Via.BUTTON or not owed.is_group or owed.state != "done":
             return False
         self.alerting.watch.wake()
-        watched = await self.core.attention.watched(pending.ending.handoff_id)
+        watched = await self.core.attention.watched(owed.ending.handoff_id)
         return watched is not None and watched.told
 
     # -- building
@@ -502,8 +502,12 @@ class App:
         return Taps(
             channel, core.chats, core.ledger, core.handoffs, core.attention, self.alerting.subjects, core.clock,
             core.say, self._rights, self.dispatch.access.who_may, self.alerting.watch.wake, core.audit,
-            core.metrics.observe_command,
+            core.metrics.observe_command, SOON,
         )  # fmt: skip
+
+    def _outcomes(self, channel: AibotChannel) -> Outcomes:
+        core = self.core
+        return Outcomes(core.promises, core.ledger, core.people, channel, core.clock, core.say, self._told_otherwise)
 
     def _rights(self, tap: CardTap) -> Rights:
         role = self.dispatch.role_of(tap)

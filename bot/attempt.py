@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 
 from bot.ending import EndResult, Move, Outcome, StateRead
-from bot.model import EventType, Handoff, Operator, OperatorType, ServiceState, SessionKey, StateReading, Via
+from bot.model import EventType, Handoff, Notify, Operator, OperatorType, ServiceState, SessionKey, StateReading, Via
 from bot.sessions import ClosingDraft, Ending, Session, finish
 from bot.states import ENDING_CODE_LIFETIME
 from bot.wording import STATE_NAMES
@@ -37,7 +37,7 @@ class Attempt:
         operator: Operator,
         via: Via,
         reason: str,
-        notify: tuple[str, bool] | None,
+        notify: Notify | None,
         watch: Watch,
         until: float,
         still: Callable[[Session], bool] = always,

@@ -19,7 +19,7 @@ from bot.ending import EndResult, Outcome
 from bot.errors import CommandError
 from bot.faults import point
 from bot.handoffs import Handoffs
-from bot.model import GroupMessage, Handoff, Operator, Rule, Via
+from bot.model import GroupMessage, Handoff, Notify, Operator, Rule, Via
 from bot.parsing import DAY, parse_duration
 from bot.ports import Clock, Questions
 from bot.sessions import Session
@@ -193,7 +193,7 @@ class BulkEnds:
         plan: Plan,
         ledger: Questions,
         operator: Operator,
-        notify: tuple[str, bool],
+        notify: Notify,
         tell: Callable[[Tally], Awaitable[None]],
     ) -> Tally:
         """End what still fits. `tell` hears every 10 s how far it is; `notify` as in `Handoffs.end`."""

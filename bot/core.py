@@ -32,6 +32,7 @@ from storage.ledger import Ledger
 from storage.outbox import Outbox
 from storage.parked_ends import ParkedEnds
 from storage.people import People
+from storage.promises import Promises
 from storage.stats import Stats
 from storage.sync_store import SyncStore
 
@@ -67,7 +68,7 @@ class Core:
         self.people, self.chats = People(self.database), Chats(self.database)
         self.alerts, self.stats = Alerts(self.database), Stats(self.database, wecom.corp_id)
         self.feed, self.outbox = Feed(self.database), Outbox(self.database)
-        self.parked_ends = ParkedEnds(self.database)
+        self.parked_ends, self.promises = ParkedEnds(self.database), Promises(self.database)
         self.records = Records(self.database)
         self.access = Access(frozenset(settings.roles.admins), frozenset(settings.roles.agents))
         self.tokens = Tokens(b"", self.clock, self.access.role, wecom.corp_id)

@@ -1,13 +1,15 @@
-"""Group message → access → command → reply → log. The one place where an error becomes a reply."""
+"""Group message → row → access → command → reply → log. The one place where an error becomes a reply."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bot.attention import Attention
@@ -19,7 +21,7 @@ from bot.faults import point
 from bot.handoffs import Handoffs
 from bot.model import CardTap, GroupMessage, Operator, OperatorType, Scope, SessionKey
 from bot.parsing import CommandLine, parse_command
-from bot.ports import TAP, Chats, Clock, GroupChannel, Ledger, LostCommand, People
+from bot.ports import TAP, Chats, Clock, GroupChannel, Ledger, LostCommand, People, Work
 from bot.registry import Command, Context, Desk, Parameter, Parked, Registry, Reporter, Rest, Role, Target, unknown
 from bot.targets import Targets
 from bot.teams import Teams
@@ -30,6 +32,8 @@ log = logging.getLogger("kfbot.dispatch")
 LONGEST_LOGGED = 200
 ANSWERABLE = 600.0  # seconds after which nobody waits for an answer any more
 MOST_NAMED = 10  # people in "who may"
+MOST_LOST = 20  # commands named in one notice
+TELL_AGAIN = 15.0  # seconds until what could not be told is tried again
 ENTERED = {
     "servicer": USERID,
     "duration": re.compile(r"[0-9][!-~]{0,11}|off"),
@@ -79,13 +83,14 @@ def _is_among(userid: str, named: Iterable[str]) -> bool:
     return folded in {each.lower() if each.isascii() else each for each in named}
 
 
-async def _forget(lost: LostCommand) -> None:
+async def _forget(lost: LostCommand) -> bool:
     """Where nobody takes up taps."""
+    return False
 
 
 @dataclass(slots=True)
 class Dispatch:
-    """One instance a process. `handle` is what the channel calls for each message; it never raises.
+    """One instance a process. `hear` is what the channel calls for each message; neither it nor its work raises.
 
     `locate`: the sessions of a customer whom the ledger does not know, by asking WeCom.
     """
@@ -106,12 +111,14 @@ class Dispatch:
     teams: Teams
     audit: Audit
     observe: Callable[[str, str, float], None] = lambda command, outcome, seconds: None
-    resume: Callable[[LostCommand], Awaitable[None]] = _forget
+    resume: Callable[[LostCommand], Awaitable[bool]] = _forget
     paired: set[str] = field(default_factory=set)
     locate: Callable[[str, Scope], Awaitable[list[SessionKey]]] | None = None
     report: Reporter | None = None
     parked: Parked | None = None
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _lost: list[LostCommand] = field(default_factory=list)
+    _owning: asyncio.Task[bool] | None = None
 
     async def start(self) -> None:
         """Take up the groups paired in earlier lives (`paired` is shared with whoever pairs) and what they left undone.
@@ -126,73 +133,113 @@ class Dispatch:
         self._lost = await self.chats.lost(self.clock.now() - ANSWERABLE)
 
     async def own_up(self) -> None:
-        """Tell who waits for an answer that an earlier process took with it. Nothing is run again by itself.
+        """Tell who waits for an answer that an earlier process took with it, begun or not. Nothing is run again by
+        itself. Each chat is told once of all that it has lost; what did not get through, again while anybody waits.
 
         When it was broken off, it goes on where it was.
         """
         while self._lost:
-            await self._own_up(self._lost[0])
-            self._lost.pop(0)
+            for lost in _by_chat(self._lost):
+                # Whoever stops this now must not part what is told from its record.
+                self._owning = asyncio.create_task(self._own_up(lost))
+                if await asyncio.shield(self._owning):
+                    self._lost = [each for each in self._lost if each not in lost]
+            if self._lost:
+                await self.sleep(TELL_AGAIN)
+
+    async def drain(self, seconds: float) -> None:
+        """What is being told, until it is on record."""
+        if self._owning is not None:
+            await asyncio.wait({self._owning}, timeout=seconds)
+            self._owning.cancel()
 
     async def forget_old(self) -> None:
         """Where not even the outcome could be put on record, nobody waits for an answer after so long."""
         await self.chats.lost(self.clock.now() - ANSWERABLE)
 
-    async def _own_up(self, lost: LostCommand) -> None:
-        if lost.command == TAP:
-            await self._take_up(lost)
-        point("lost.resumed")
-        await self.chats.settle(lost.id, "lost", 0.0)
+    async def _own_up(self, lost: Sequence[LostCommand]) -> bool:
+        """One tap, or commands of one chat. False: they could not be told, and may be later."""
+        told = False
+        if lost[0].command == TAP:
+            told = await self._take_up(lost[0])
+            point("lost.resumed")
+        elif not await self._tell_lost(lost):
+            return False
+        for each in lost:
+            await self.chats.settle(each.id, "lost", 0.0, told=told)
         point("lost.settled")
-        if lost.command == TAP or self.channel is None or (lost.is_group and lost.chat_id not in self.paired):
-            return
+        return True
+
+    async def _tell_lost(self, lost: Sequence[LostCommand]) -> bool:
+        """Before it is on record: to be told twice, by one who dies in between, is better than not at all."""
+        chat_id, is_group = lost[0].chat_id, lost[0].is_group
+        young = [each for each in lost if each.at >= self.clock.now() - ANSWERABLE]
+        if self.channel is None or (is_group and chat_id not in self.paired):
+            return True
+        if not young:
+            log.warning("lost commands not told, nobody waits any more | chat=%s commands=%d", chat_id, len(lost))
+            return True
         try:
-            text = self.say("command.lost", text=self.say.plain(lost.text))
-            await self.channel.send(lost.chat_id, lost.is_group, text)
+            await self.channel.send(chat_id, is_group, self._lost_text(young))
             point("lost.told")
         except ChannelError as undelivered:
-            log.warning("lost command not told | chat=%s %s", lost.chat_id, undelivered)
+            final = undelivered.sent or bool(undelivered.errcode)
+            level = logging.WARNING if final else logging.INFO
+            log.log(level, "lost commands not told | chat=%s commands=%d %s", chat_id, len(young), undelivered)
+            return final
+        return True
 
-    async def _take_up(self, lost: LostCommand) -> None:
-        """One that cannot be taken up must not keep the others from it; without storage none can."""
+    def _lost_text(self, lost: Sequence[LostCommand]) -> str:
+        texts = [f"`{self.say.plain(each.text)}`" for each in lost[:MOST_LOST]]
+        return self.say("command.lost", texts=" ".join(texts) + (f" … ({len(lost)})" if len(lost) > MOST_LOST else ""))
+
+    async def _take_up(self, lost: LostCommand) -> bool:
+        """Whether its outcome has been told. One that cannot be taken up must not keep the others from it; without
+        storage none can."""
         try:
-            await self.resume(lost)
+            return await self.resume(lost)
         except StorageError:
             raise
         except Exception:
             log.exception("lost tap not taken up | %s chat=%s", lost.text, lost.chat_id)
+            return False
 
-    async def handle(self, message: GroupMessage) -> None:
-        """Everything may arrive twice: a msgid is worked on once, across restarts."""
-        began = time.perf_counter()
+    async def hear(self, message: GroupMessage) -> Work | None:
+        """Everything may arrive twice: a msgid is worked on once, across restarts. Whatever is on record and never
+        worked on, the next process owns up to."""
         line = self._read(message.text)
         name = self._name(line)
         try:
             claimed = await self.chats.claim(message, name, message.text[:LONGEST_LOGGED], self.clock.now())
         except Exception as failed:  # without its row a command could run twice, so it does not run at all
             reply, _ = self._incident(message, failed)
-            await self._deliver(message, reply)
-            return
+            return partial(self._say_no_more, message, reply)
         if claimed is None:
-            return
+            return None
         point("command.claimed")
-        reply, outcome, incident = await self._answer(message, line)
+        return partial(self._work, message, line, name, claimed)
+
+    async def _say_no_more(self, message: GroupMessage, reply: str) -> None:
+        await self._deliver(message, reply)
+
+    async def _work(self, message: GroupMessage, line: CommandLine | None, name: str, claimed: int) -> None:
+        began = time.perf_counter()
+        reply, outcome, incident = await self._answer(message, line, claimed)
         point("command.run")
-        if reply:
-            await self._deliver(message, reply)
+        told = bool(reply) and await self._deliver(message, reply)
         point("command.replied")
         seconds = time.perf_counter() - began
         self.observe(name, outcome, seconds)
         log.info(
             "command %s | %s by=%s chat=%s %.0f ms", outcome, name, message.userid, message.chat_id, seconds * 1000
         )
-        await self._settle(claimed, outcome, seconds, incident)
+        await self._settle(claimed, outcome, seconds, incident, told)
         point("command.settled")
 
-    async def _answer(self, message: GroupMessage, line: CommandLine | None) -> tuple[str, str, str]:
+    async def _answer(self, message: GroupMessage, line: CommandLine | None, claimed: int) -> tuple[str, str, str]:
         """(reply, outcome, incident id). The outermost loop of a command: nothing gets past it."""
         try:
-            return await self._run(message, line), "ok", ""
+            return await self._run(message, line, claimed), "ok", ""
         except CommandError as refused:
             return str(refused), refused.outcome, ""
         except WeComError as failed:
@@ -210,8 +257,8 @@ class Dispatch:
         log.exception("command failed | incident=%s text=%r", incident, message.text[:LONGEST_LOGGED])
         return self.say("incident", incident=incident), incident
 
-    async def _run(self, message: GroupMessage, line: CommandLine | None) -> str:
-        context, found = self._context(message), self._find(line)
+    async def _run(self, message: GroupMessage, line: CommandLine | None, claimed: int) -> str:
+        context, found = self._context(message, claimed), self._find(line)
         verb, acts, chat = found.name if found else "?", found is not None and found.acts, message.chat_id
         async with self.audit.attempt(Door.GROUP, context.operator, verb, acts=acts, chat_id=chat) as attempt:
             self._admit(message, found, context.role)
@@ -234,7 +281,7 @@ class Dispatch:
             key = target.key
             await attempt.allowed(open_kfid=key.open_kfid, customer=key.external_userid, **words)
 
-    def _context(self, message: GroupMessage) -> Context:
+    def _context(self, message: GroupMessage, claimed: int) -> Context:
         role = self.role_of(message)
         operator = Operator(OperatorType.AGENT, message.userid)
         scope = self.teams.scope(message.chat_id, message.is_group, role is Role.ADMIN)
@@ -245,6 +292,7 @@ class Dispatch:
             scope=scope,
             report=self.report,
             parked=self.parked,
+            row=claimed,
         )  # fmt: skip
 
     def role_of(self, message: GroupMessage | CardTap) -> Role:
@@ -300,8 +348,9 @@ class Dispatch:
             usage = self.say("usage", usage=found.usage(self.say))
             raise CommandError(f"{misused}\n{usage}".strip(), "usage") from None
 
-    async def _deliver(self, message: GroupMessage, reply: str) -> None:
-        """Best effort: what was done stays done, and the log says who did not hear of it."""
+    async def _deliver(self, message: GroupMessage, reply: str) -> bool:
+        """Whether it has arrived. What was done stays done, and the log says who did not hear of it; the outcome of an
+        end is told later."""
         assert self.channel is not None  # a message came through it
         try:
             await self.channel.reply(message, reply)
@@ -309,16 +358,27 @@ class Dispatch:
             log.warning("reply not delivered | chat=%s by=%s %s", message.chat_id, message.userid, undelivered)
         except Exception:
             log.exception("reply not delivered | chat=%s by=%s", message.chat_id, message.userid)
+        else:
+            return True
+        return False
 
-    async def _settle(self, claimed: int, outcome: str, seconds: float, incident: str) -> None:
+    async def _settle(self, claimed: int, outcome: str, seconds: float, incident: str, told: bool) -> None:
         try:
-            await self.chats.settle(claimed, outcome, seconds, incident)
+            await self.chats.settle(claimed, outcome, seconds, incident, told=told)
         except Exception:
             log.exception("command row not settled | row=%d outcome=%s", claimed, outcome)
 
     def _name(self, line: CommandLine | None) -> str:
         found = self.registry.find(line.name) if line else None
         return found.name if found else "?"
+
+
+def _by_chat(lost: Iterable[LostCommand]) -> list[list[LostCommand]]:
+    """Taps one by one, commands together with the others of their chat; in the order of the first of each."""
+    found: dict[tuple[object, ...], list[LostCommand]] = {}
+    for each in lost:
+        found.setdefault((TAP, each.id) if each.command == TAP else (each.chat_id, each.is_group), []).append(each)
+    return list(found.values())
 
 
 class _Reader:

@@ -19,7 +19,7 @@ from bot.closing import ClosingMessages
 from bot.ending import NOT_SERVICER, EndResult, Move, Outcome, StateRead, Verdict, judge
 from bot.errors import CredentialRejected, WeComError, WeComUnavailable
 from bot.faults import point
-from bot.model import EventType, Handoff, Operator, ServiceState, SessionKey, StateReading, Via
+from bot.model import Asker, EventType, Handoff, Notify, Operator, ServiceState, SessionKey, StateReading, Via
 from bot.ports import Clock, KfApi, Ledger, PendingEnding
 from bot.sessions import (
     SKEW,
@@ -106,7 +106,7 @@ class Handoffs:
         reason: str = "",
         *,
         handoff_id: int | None = None,
-        notify: tuple[str, bool] | None = None,
+        notify: Notify | None = None,
         watch: Watch = unwatched,
         still: Callable[[Session], bool] = always,
         session: Session | None = None,
@@ -114,9 +114,9 @@ class Handoffs:
         """End a session. Never raises WeComError: what WeCom refuses is in the result.
 
         Idempotent: an ended session is `ALREADY`. `handoff_id` names the one stretch that is meant, as a number or an
-        old card does: when it is over, that is the answer, and the customer's next one is left alone. `notify` (chat
-        id, is group): where to tell an outcome that is not known before the caller's time is up. `watch` sees each
-        step as it happens. `still` is asked at the last moment, with all that is on record, whether the end is wanted;
+        old card does: when it is over, that is the answer, and the customer's next one is left alone. `notify`: who is
+        owed the outcome, now or when it is known; until it has arrived there, that is on record. `watch` sees each step
+        as it happens. `still` is asked at the last moment, with all that is on record, whether the end is wanted;
         if not, the outcome is `SKIPPED`. `session`: as it was loaded a moment ago, where the caller has looked already.
         """
         attempt = Attempt(key, operator, via, reason, notify, watch, self._deadline(), still)
@@ -368,6 +368,8 @@ class Handoffs:
             if session.ending is None or session.ending.id != ending.id:
                 return self._result(attempt, Outcome.FAILED)
             if asyncio.get_running_loop().time() >= attempt.until:
+                if attempt.notify:
+                    await self._ledger.promise(ending.id, Asker(*attempt.notify))
                 return self._result(attempt, Outcome.UNKNOWN)
             await self._sleep(POLL)
 

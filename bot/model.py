@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class ServiceState(IntEnum):
@@ -272,6 +272,18 @@ class GroupMessage:
     quote: str = ""
     reply_to: str = ""
     response_url: str = ""
+
+
+class Asker(NamedTuple):
+    """A chat where somebody waits for the outcome of an end. `command`: the row of the command or tap whose answer
+    tells it, if it is known by then."""
+
+    chat_id: str
+    is_group: bool
+    command: int | None = None
+
+
+Notify = Asker | tuple[str, bool]
 
 
 @dataclass(frozen=True, slots=True)

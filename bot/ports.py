@@ -11,6 +11,7 @@ from bot.audit import Entry
 from bot.export import Extract, Selection
 from bot.handing import UNFOLLOWED, Handing
 from bot.model import (
+    Asker,
     Card,
     CardTap,
     EventType,
@@ -20,6 +21,7 @@ from bot.model import (
     KfAccount,
     KfItem,
     Message,
+    Notify,
     Operator,
     Rule,
     Scope,
@@ -35,8 +37,11 @@ from bot.stats import EndedRow, OpenRow
 
 T = TypeVar("T")
 
-MessageHandler = Callable[[GroupMessage], Awaitable[None]]
-TapHandler = Callable[[CardTap], Awaitable[None]]
+Work = Callable[[], Awaitable[None]]
+MessageHandler = Callable[[GroupMessage], Awaitable[Work | None]]
+TapHandler = Callable[[CardTap], Awaitable[Work | None]]
+"""Puts on record what has come, quickly and before anything else may wait for its turn. Returns what is then to be done
+about it, once there is a turn; None where there is nothing. What is not begun any more is the next process's."""
 
 
 class Clock(Protocol):
@@ -93,9 +98,12 @@ class GroupChannel(Protocol):
         """Empty, or why the channel is not ready, in one line for `/readyz` and `check`."""
 
     async def start(self, on_message: MessageHandler, on_tap: TapHandler) -> None:
-        """Begin to connect in the background; returns at once. Handlers may be slow: they run in tasks of their own."""
+        """Begin to connect in the background; returns at once. What handlers return may be slow: it runs in tasks of
+        its own, as turns allow."""
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """Work that waits or has begun gets a few seconds. What comes until nothing can come any more is put on record,
+        and not begun."""
 
     async def reply(self, to: GroupMessage, markdown: str) -> None:
         """Answer a message; falls back to `send` when the message's own window or connection is gone."""
@@ -132,6 +140,30 @@ class PendingEnding:
     key: SessionKey
     chat_id: str
     is_group: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """The outcome of an end that is settled, and that a chat has not been told yet. `tries`: how often it may go out
+    unacknowledged, or be refused. `state`: done, failed or parked. `errcode`: WeCom's last word, 0 for none."""
+
+    ending: Ending
+    key: SessionKey
+    chat_id: str
+    is_group: bool
+    state: str
+    errcode: int
+    settled_at: float
+    tries: int
+
+
+class Promises(Protocol):
+    """Who is owed an outcome. See storage/promises.py."""
+
+    async def due(self, limit: int = 500) -> list[Owed]: ...
+    async def told(self, owed: Iterable[Owed]) -> None: ...
+    async def doubted(self, owed: Iterable[Owed]) -> None: ...
+    async def give_up(self, owed: Iterable[Owed]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +261,7 @@ class Ledger(Questions, Protocol):
         reason: str,
         now: float,
         lease: float,
-        notify: tuple[str, bool] | None,
+        notify: Notify | None,
     ) -> tuple[Handoff | None, Ending | None, bool]: ...
     async def settle_ending(
         self,
@@ -245,6 +277,7 @@ class Ledger(Questions, Protocol):
     async def take_ending(self, ending_id: int, now: float, lease: float) -> bool: ...
     async def release_ending(self, ending_id: int, until: float, errcode: int) -> None: ...
     async def due_endings(self, now: float, limit: int = 100) -> list[PendingEnding]: ...
+    async def promise(self, ending_id: int, asker: Asker) -> None: ...
     async def asked_ends(self, limit: int = 100) -> list[SessionKey]: ...
     async def take_code(self, handoff_id: int, given_in: ServiceState) -> CodeMessage | None: ...
     async def settle_code(
@@ -458,7 +491,11 @@ class Chats(Protocol):
     async def paired(self) -> list[str]: ...
     async def pair(self, chat_id: str, userid: str, now: float) -> None: ...
     async def claim(self, message: GroupMessage | CardTap, command: str, text: str, now: float) -> int | None: ...
-    async def settle(self, command_id: int, outcome: str, seconds: float, incident: str = "") -> None: ...
+    async def settle(
+        self, command_id: int, outcome: str, seconds: float, incident: str = "", *, told: bool = False
+    ) -> None:
+        """`told`: its answer has arrived, and with that the outcomes of the ends it asked for, as far as settled."""
+
     async def lost(self, since: float) -> list[LostCommand]: ...
     async def keep_card(self, task_id: str, chat_id: str, about: str, now: float) -> None: ...
     async def card_about(self, task_id: str) -> str: ...

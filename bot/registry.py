@@ -29,7 +29,7 @@ from bot.bulk import Tally as Tally
 from bot.ending import EndResult
 from bot.errors import CommandError, KfbotError
 from bot.handoffs import Handoffs
-from bot.model import GroupMessage, Handoff, Operator, Scope, SessionKey
+from bot.model import Asker, GroupMessage, Handoff, Operator, Scope, SessionKey
 from bot.parsing import DAY, parse_duration
 from bot.ports import DeadDelivery as DeadDelivery
 from bot.ports import ParkedEnd as ParkedEnd
@@ -147,6 +147,12 @@ class Context:
     scope: Scope
     report: Reporter | None = None
     parked: Parked | None = None
+    row: int | None = None
+
+    @property
+    def asker(self) -> Asker:
+        """Who is owed the outcome of what the command begins; the command's answer tells it, where it can."""
+        return Asker(self.message.chat_id, self.message.is_group, self.row)
 
     def usable(self) -> list[Command]:
         """The commands that the asker may run, here."""

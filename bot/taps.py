@@ -13,6 +13,8 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from bot import cards
 from bot.attention import Answer, Attention, Heard
@@ -23,8 +25,8 @@ from bot.ending import EndResult, Outcome
 from bot.errors import ChannelError, StorageError, WeComError
 from bot.faults import point
 from bot.handoffs import Handoffs
-from bot.model import Card, CardTap, Handoff, Operator, OperatorType, Scope, Via, Watched
-from bot.ports import TAP, Chats, Clock, GroupChannel, Ledger, LostCommand
+from bot.model import Asker, Card, CardTap, Handoff, Operator, OperatorType, Scope, Via, Watched
+from bot.ports import TAP, Chats, Clock, GroupChannel, Ledger, LostCommand, Work
 from bot.registry import Role
 from bot.replies import end_result
 from bot.subjects import Subjects
@@ -57,7 +59,7 @@ class Rights:
 
 
 class Taps:
-    """`handle` is what the channel calls for each tap; it never raises. `wake` has the watch look at once."""
+    """`feel` is what the channel calls for each tap; neither it nor its work raises. `wake` has the watch look now."""
 
     def __init__(
         self,
@@ -80,30 +82,34 @@ class Taps:
         self._handoffs, self._attention, self._subjects = handoffs, attention, subjects
         self._clock, self._say, self._rights, self._who_may = clock, say, rights, who_may
         self._wake, self._audit, self._observe, self._soon = wake, audit, observe, soon
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[Any]] = set()
 
-    async def handle(self, tap: CardTap) -> None:
-        """Everything may arrive twice: a tap's msgid is worked on once, across restarts."""
-        began = time.perf_counter()
+    async def feel(self, tap: CardTap) -> Work | None:
+        """Everything may arrive twice: a tap's msgid is worked on once, across restarts. What is on record and never
+        worked on, the next process resumes."""
         try:
             claimed = await self._chats.claim(tap, TAP, tap.key, self._clock.now())
         except Exception as failed:  # without its row a tap could count twice, so it does not count at all
-            await self._incident(tap, failed)
-            return
+            return partial(self._incident, tap, failed)
         if claimed is None:
-            return
+            return None
         point("tap.claimed")
-        outcome = await self._answer(tap, claimed)
+        return partial(self._work, tap, claimed)
+
+    async def _work(self, tap: CardTap, claimed: int) -> None:
+        began = time.perf_counter()
+        outcome, told = await self._answer(tap, claimed)
         point("tap.answered")
         seconds = time.perf_counter() - began
         self._observe(TAP, outcome, seconds)
         log.info("tap %s | %s by=%s chat=%s %.0f ms", outcome, tap.key, tap.userid, tap.chat_id, seconds * 1000)
         if outcome != PROGRESS:
-            await self._settle(claimed, outcome, seconds)
+            await self._settle(claimed, outcome, seconds, told)
             point("tap.settled")
 
-    async def resume(self, lost: LostCommand) -> None:
+    async def resume(self, lost: LostCommand) -> bool:
         """A tap that an earlier process took with it. Its card cannot be changed any more, so the outcome is a message.
+        Returns whether that has arrived.
 
         An end is carried out unless somebody has written since: then people decide anew.
         """
@@ -111,36 +117,36 @@ class Taps:
         try:
             action, watched = await self._admit(tap)
         except Refused:
-            return
+            return False
         point("tap.taken_up")
         handoff = watched.handoff if watched else None
         if handoff is None or not handoff.status.is_open:
-            return
+            return False
         if action == "ack":
             await self._attention.ack(handoff.id, tap.userid)
         elif action == "snooze":
             await self._attention.snooze(handoff.id, tap.userid, self._attention.pause)
         elif action == "end" and handoff.active_at <= lost.at:
-            await self._report(tap, watched, await self._end(tap, handoff))
+            return await self._report(tap, watched, await self._end(tap, handoff, lost.id))
         elif action == "end":
             who = self._say.who(handoff, handoff.external_userid)
             await self._send(tap, self._say("tap.gone", who=self._say.plain(tap.userid), customer=who))
+        return False
 
     async def drain(self, seconds: float) -> None:
         """Ends that are under way behind a card which says so, and messages beside cards."""
         if self._ending:
             await asyncio.wait(self._ending, timeout=seconds)
 
-    async def _answer(self, tap: CardTap, claimed: int) -> str:
-        """The outermost loop of a tap. Returns the outcome in one word."""
+    async def _answer(self, tap: CardTap, claimed: int) -> tuple[str, bool]:
+        """The outermost loop of a tap. Returns the outcome in one word, and whether the card shows it."""
         try:
             card, outcome = await self._card(tap, claimed)
         except Exception as failed:
             await self._incident(tap, failed)
-            return "incident"
+            return "incident", False
         point("tap.done")
-        await self._update(tap, card)
-        return outcome
+        return outcome, await self._update(tap, card)
 
     async def _card(self, tap: CardTap, claimed: int) -> tuple[Card, str]:
         try:
@@ -208,7 +214,7 @@ class Taps:
 
     async def _end_soon(self, tap: CardTap, claimed: int, watched: Watched) -> tuple[Card, str]:
         """The final card if it is done soon; else one that says so, and the outcome as a message."""
-        ending = asyncio.create_task(self._end(tap, watched.handoff))
+        ending = asyncio.create_task(self._end(tap, watched.handoff, claimed))
         done, _ = await asyncio.wait({ending}, timeout=self._soon)
         if done:
             result = ending.result()
@@ -220,9 +226,9 @@ class Taps:
         subject = await self._subjects.one(watched)
         return cards.progress_card(self._say, subject, tap.userid, self._clock.now()), PROGRESS
 
-    async def _end(self, tap: CardTap, handoff: Handoff) -> EndResult:
+    async def _end(self, tap: CardTap, handoff: Handoff, claimed: int) -> EndResult:
         operator = Operator(OperatorType.AGENT, tap.userid)
-        notify = (tap.chat_id, tap.is_group)
+        notify = Asker(tap.chat_id, tap.is_group, claimed)
         return await self._handoffs.end(handoff.key, operator, Via.BUTTON, notify=notify, handoff_id=handoff.id)
 
     async def _ended(self, tap: CardTap, watched: Watched, result: EndResult) -> Card:
@@ -244,20 +250,22 @@ class Taps:
         """Until then the tap counts as unsettled: should the process die, the next one takes it up."""
         try:
             result = await ending
-            await self._settle(claimed, result.outcome.value, 0.0)
-            await self._report(tap, watched, result)
+            told = await self._report(tap, watched, result)
+            point("tap.reported")
+            await self._settle(claimed, result.outcome.value, 0.0, told)
         except Exception as failed:
             await self._incident(tap, failed)
 
-    async def _report(self, tap: CardTap, watched: Watched | None, result: EndResult) -> None:
-        """The outcome as a message, unless the last word on an alerted handoff says it in this very chat."""
+    async def _report(self, tap: CardTap, watched: Watched | None, result: EndResult) -> bool:
+        """The outcome as a message, unless the last word on an alerted handoff says it in this very chat. Whether the
+        chat has heard, or will."""
         over = result.outcome in (Outcome.ENDED, Outcome.ALREADY)
         self._wake()
         if over and tap.is_group and watched is not None and watched.told:
-            return
+            return True
         names = await self._subjects.of([watched] if watched else [])
         nickname = names[0].nickname if names else ""
-        await self._send(tap, end_result(self._say, result, nickname, self._clock.now()))
+        return await self._send(tap, end_result(self._say, result, nickname, self._clock.now()))
 
     # -- the other buttons
 
@@ -307,19 +315,23 @@ class Taps:
 
     # -- out
 
-    async def _update(self, tap: CardTap, card: Card) -> None:
+    async def _update(self, tap: CardTap, card: Card) -> bool:
         """Some taps come without the card's task_id, which the change must name: then it was most likely the newest."""
         try:
             task_id = tap.task_id or await self._chats.last_card(tap.chat_id, tap.key.partition(":")[2])
             await self._channel.update_card(tap, replace(card, task_id=task_id))
         except (ChannelError, StorageError) as undelivered:  # what was done stays done, and the next tap shows it
             log.warning("card not changed | %s chat=%s %s", tap.key, tap.chat_id, undelivered)
+            return False
+        return True
 
-    async def _send(self, tap: CardTap, text: str) -> None:
+    async def _send(self, tap: CardTap, text: str) -> bool:
         try:
             await self._channel.send(tap.chat_id, tap.is_group, text)
         except ChannelError as undelivered:
             log.warning("outcome not delivered | %s chat=%s %s", tap.key, tap.chat_id, undelivered)
+            return False
+        return True
 
     async def _send_aside(self, tap: CardTap, text: str) -> None:
         """Before the card if that is quick. A chat may make messages wait for their turn, but no card has that time."""
@@ -328,9 +340,9 @@ class Taps:
         sending.add_done_callback(self._ending.discard)
         await asyncio.wait({sending}, timeout=self._soon / 3)
 
-    async def _settle(self, claimed: int, outcome: str, seconds: float) -> None:
+    async def _settle(self, claimed: int, outcome: str, seconds: float, told: bool) -> None:
         try:
-            await self._chats.settle(claimed, outcome, seconds)
+            await self._chats.settle(claimed, outcome, seconds, told=told)
         except Exception:
             log.exception("tap's row not settled | row=%d outcome=%s", claimed, outcome)
 
@@ -340,5 +352,5 @@ class Taps:
             log.error("tap failed | incident=%s key=%r %s", incident, tap.key[:100], failed)
             await self._update(tap, cards.refused_card(self._say, self._say.unrecorded(failed)))
             return
-        log.exception("tap failed | incident=%s key=%r", incident, tap.key[:100])
+        log.error("tap failed | incident=%s key=%r", incident, tap.key[:100], exc_info=failed)
         await self._update(tap, cards.refused_card(self._say, self._say("incident", incident=incident)))

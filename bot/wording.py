@@ -135,9 +135,9 @@ TEXT: dict[str, tuple[str, str]] = {
         "`{word}` is not the customer of the quoted message, so nothing was done. Please name only one.",
     ),
     "command.lost": (
-        "我在处理 `{text}` 时重启了，不确定是否完成。请用 /status 核对，需要的话再发一次。",
-        "I restarted while working on `{text}` and cannot tell whether it was done. Check with /status and, if need "
-        "be, send it again.",
+        "我重启了，之前没能答复 {texts}：可能没有执行，也可能只差答复。请用 /status 核对，需要的话再发一次。",
+        "I restarted before I had answered {texts}: it may not have been begun, or may lack only the answer. Check "
+        "with /status and, if need be, send it again.",
     ),
     "incident": (
         "❌ 内部错误，可能没有完成，请用 /status 核对。事件编号 `{incident}`，详情见日志。",
@@ -293,6 +293,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "The conversation went on, or the request is too old, so it was not ended. Ask again if you still want it.",
     ),
     "end.later": ("先前请求结束 {who} 的结果：", "The outcome for {who}, whom you asked me to end:"),
+    "end.later.many": (
+        "先前请求结束的 {count} 个会话，结果：",
+        "The outcomes for {count} sessions that you asked me to end:",
+    ),
     "end.queue": (
         "这个会话还在排队，企业微信可能不允许直接结束：请先让客服接入，再结束。",
         "WeCom may not let a queued session be ended: have a servicer accept it first, then end it.",

@@ -17,8 +17,7 @@ async def confirm(ctx: Context, confirmation: str) -> str:
     async def tell(tally: Tally) -> None:
         await ctx.desk.tell(ctx.message, ctx.say("confirm.progress", done=tally.done, total=tally.total))
 
-    where = (ctx.message.chat_id, ctx.message.is_group)
-    tally = await ctx.bulk.run(plan, ctx.ledger, ctx.operator, where, tell)
+    tally = await ctx.bulk.run(plan, ctx.ledger, ctx.operator, ctx.asker, tell)
     return _result(ctx, tally)
 
 

@@ -12,9 +12,8 @@ async def end(ctx: Context, customer: Target, reason: Rest = Rest("")) -> str:  
     named = customer.handoff
     if named is not None and not named.status.is_open:
         return await _over(ctx, customer, named)
-    notify = (ctx.message.chat_id, ctx.message.is_group)
     result = await ctx.handoffs.end(
-        customer.key, ctx.operator, Via.COMMAND, reason, notify=notify, handoff_id=named.id if named else None
+        customer.key, ctx.operator, Via.COMMAND, reason, notify=ctx.asker, handoff_id=named.id if named else None
     )
     return ctx.tell_end(result, customer)
 

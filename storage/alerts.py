@@ -38,8 +38,11 @@ _ENDED_STAYS = "next_at=CASE next_at WHEN 0 THEN 0 ELSE ? END"
 _TOLD = "told - (unsent AND sends=1)"
 _CLEAR = f"""UPDATE alerts SET state='cleared', told={_TOLD}, unsent=0, {_ENDED_STAYS}
     WHERE handoff_id=? AND rule=? AND state='open'"""
+# An answer that is still under way may say it.
+_OWED = """EXISTS (SELECT 1 FROM endings e WHERE e.handoff_id = alerts.handoff_id AND e.owed > 0
+    AND e.state='done' AND e.via='command')"""
 _CLOSE = f"""UPDATE alerts SET state='closed', next_at=NULL, told={_TOLD}, unsent={_TOLD} > 0
-    WHERE handoff_id=? AND state != 'closed' RETURNING told"""
+    WHERE handoff_id=? AND state != 'closed' AND NOT {_OWED} RETURNING told"""
 _MOVE = f"UPDATE alerts SET {_ENDED_STAYS} WHERE handoff_id=? AND rule=? AND state='open'"
 _UNRAISE = f"""UPDATE alerts SET state='cleared', told=told-1, unsent=0, {_ENDED_STAYS}
     WHERE handoff_id=? AND rule=? AND sends=1 AND state='open'"""
@@ -133,7 +136,8 @@ class Alerts:
         await self._db.write(lambda db: db.executemany(_TAKE_IN, keys))
 
     async def close(self, handoff_ids: Iterable[int]) -> list[Closed]:
-        """Claim the last word on ended handoffs: each is returned once, and only if the group was told of it."""
+        """Claim the last word on ended handoffs: each is returned once, and only if the group was told of it. It waits
+        while the answer to a command may say it."""
 
         def work(db: sqlite3.Connection) -> list[Closed]:
             told = [each for each in handoff_ids if any(row[0] for row in db.execute(_CLOSE, (each,)).fetchall())]
@@ -263,7 +267,8 @@ def _claim(db: sqlite3.Connection, sending: Sending, now: float) -> bool:
 
 
 def _asked_in(db: sqlite3.Connection, handoff_id: int) -> str:
-    """The chat in which a command asked for the end, and was answered."""
-    sql = "SELECT chat_id FROM endings WHERE handoff_id=? AND state='done' AND via='command' ORDER BY id DESC LIMIT 1"
+    """The chat in which a command asked for the end, and has read the outcome."""
+    sql = """SELECT chat_id FROM endings WHERE handoff_id=? AND state='done' AND via='command' AND owed=0
+        ORDER BY id DESC LIMIT 1"""
     row = db.execute(sql, (handoff_id,)).fetchone()
     return (row[0] or "") if row else ""

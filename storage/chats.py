@@ -10,6 +10,8 @@ from bot.model import CardTap, GroupMessage
 from bot.ports import LostCommand
 from storage.database import Database
 
+_TOLD = "UPDATE endings SET owed=0 WHERE command_id=? AND owed > 0 AND state != 'pending'"
+
 
 class Chats:
     """Implements `bot.ports.Chats`."""
@@ -54,9 +56,16 @@ class Chats:
 
         return await self._db.write(work)
 
-    async def settle(self, command_id: int, outcome: str, seconds: float, incident: str = "") -> None:
-        sql = "UPDATE commands SET outcome=?, seconds=?, incident=? WHERE id=?"
-        await self._db.write(lambda db: db.execute(sql, (outcome, seconds, incident or None, command_id)))
+    async def settle(
+        self, command_id: int, outcome: str, seconds: float, incident: str = "", *, told: bool = False
+    ) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            sql = "UPDATE commands SET outcome=?, seconds=?, incident=? WHERE id=?"
+            db.execute(sql, (outcome, seconds, incident or None, command_id))
+            if told:
+                db.execute(_TOLD, (command_id,))
+
+        await self._db.write(work)
 
     async def lost(self, since: float) -> list[LostCommand]:
         """Commands without an outcome: a process died over them. Older ones than `since` are settled in silence."""

@@ -161,6 +161,7 @@ class Forget:
             f"UPDATE endings SET state='failed', outcome='forgotten', settled_at=? WHERE state='pending' AND {mine}",
             (now, self._id),
         )
+        db.execute(f"UPDATE endings SET owed=-1 WHERE owed > 0 AND {mine}", (self._id,))
         db.execute(f"UPDATE codes SET state='skipped' WHERE state IN ('pending', 'sending') AND {mine}", (self._id,))
 
     def _make_nameless(self, db: sqlite3.Connection, name: str) -> None:

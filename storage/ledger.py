@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from bot.audit import intended
 from bot.faults import point
-from bot.model import Handoff, HandoffStatus, Operator, Scope, ServiceState, SessionKey
+from bot.model import Asker, Handoff, HandoffStatus, Notify, Operator, Scope, ServiceState, SessionKey
 from bot.ports import CodeMessage, PendingEnding
 from bot.sessions import Ending, EventDraft, Session
 from storage import rows, unit
@@ -22,6 +22,12 @@ from storage.rows import ENDING_COLUMNS
 from storage.unit import Keeping, never
 
 T = TypeVar("T")
+OWED = 2  # see the schema
+# Whoever asks in no chat takes the promise over that was given to another.
+_KEEP_PROMISE = ", ".join(
+    f"{name}=iif(excluded.chat_id='', {name}, excluded.{name})"
+    for name in ("is_group", "command_id", "owed", "chat_id")
+)
 _QUIET = "state IS NOT 4 AND state_at <= ?"  # in these words: they are how the index sessions_quiet is found
 _EXPIRE = """UPDATE sessions SET state=4, servicer_userid=NULL, state_at=?, version=version+1
     WHERE open_kfid=? AND external_userid=?"""
@@ -94,7 +100,7 @@ class Ledger(Questions):
         reason: str,
         now: float,
         lease: float,
-        notify: tuple[str, bool] | None,
+        notify: Notify | None,
     ) -> tuple[Handoff | None, Ending | None, bool]:
         """Record an intention to end the open handoff, on disk, before anything is done about it.
 
@@ -102,8 +108,9 @@ class Ledger(Questions):
         on. Returns the handoff, the pending intention (None when there is nothing to end, or `decide` would not), and
         whether it is ours: another's is returned as it stands, unless its lease has run out; then it becomes ours.
         """
-        chat_id, is_group = notify or ("", False)
-        ours = (operator.type, operator.id, via, reason, now, now + lease, chat_id, is_group)
+        asker = Asker(*notify) if notify else Asker("", False)
+        ours = (operator.type, operator.id, via, reason, now, now + lease)
+        owing = (asker.chat_id, asker.is_group, asker.command, OWED if asker.chat_id else None)
 
         def work(db: sqlite3.Connection) -> tuple[Handoff | None, Ending | None, bool]:
             session = unit.load_one(db, key, self._tenant)
@@ -114,15 +121,15 @@ class Ledger(Questions):
             if session.ending is not None and not _lease_is_over(db, session.ending.id, now):
                 return session.handoff, session.ending, False
             row = db.execute(
-                """INSERT INTO endings (operator_type, operator_id, via, reason, requested_at, lease_until, chat_id,
-                        is_group, handoff_id, open_kfid, external_userid, state, attempts)
-                    VALUES (?,?,?,?,?,?,?,?,?,?,?,'pending',1)
+                f"""INSERT INTO endings (operator_type, operator_id, via, reason, requested_at, lease_until, chat_id,
+                        is_group, command_id, owed, handoff_id, open_kfid, external_userid, state, attempts)
+                    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,'pending',1)
                     ON CONFLICT (handoff_id) WHERE state='pending' DO UPDATE SET
                         operator_type=excluded.operator_type, operator_id=excluded.operator_id, via=excluded.via,
                         reason=excluded.reason, requested_at=excluded.requested_at, lease_until=excluded.lease_until,
-                        chat_id=excluded.chat_id, is_group=excluded.is_group, attempts=attempts+1, overtaken=0
+                        {_KEEP_PROMISE}, attempts=attempts+1, overtaken=0
                     RETURNING id, attempts""",
-                (*ours, session.handoff.id, *_pair(key)),
+                (*ours, *owing, session.handoff.id, *_pair(key)),
             ).fetchone()
             if entry := intended(now, operator, via, session.handoff):
                 append(db, entry)
@@ -169,13 +176,19 @@ class Ledger(Questions):
         return await self._db.write(lambda db: db.execute(sql, values).rowcount == 1, durable=True)
 
     async def release_ending(self, ending_id: int, until: float, errcode: int) -> None:
-        """Leave it pending, to be looked at again at `until`."""
+        """Leave it pending, to be looked at again at `until`. Then no answer under way will tell what comes of it."""
         await self._db.write(
             lambda db: db.execute(
-                "UPDATE endings SET lease_until=?, errcode=? WHERE id=? AND state='pending'",
+                "UPDATE endings SET lease_until=?, errcode=?, command_id=NULL WHERE id=? AND state='pending'",
                 (until, errcode, ending_id),
             )
         )
+
+    async def promise(self, ending_id: int, asker: Asker) -> None:
+        """Who has asked for the same end is told its outcome, where nobody else is."""
+        sql = "UPDATE endings SET chat_id=?, is_group=?, command_id=NULL, owed=? WHERE id=? AND chat_id=''"
+        values = (asker.chat_id, asker.is_group, OWED, ending_id)
+        await self._db.write(lambda db: db.execute(sql, values), durable=True)
 
     async def due_endings(self, now: float, limit: int = 100) -> list[PendingEnding]:
         sql = f"""SELECT {ENDING_COLUMNS}, open_kfid, external_userid, chat_id, is_group FROM endings

@@ -280,6 +280,19 @@ def m011_unsent(db: Database) -> None:
     )
 
 
+def m012_owed(db: Database) -> None:
+    """Of endings: whether the chat that asked has been told the outcome."""
+    _script(
+        db,
+        # owed: how often the outcome may still go out unacknowledged; 0: the chat has been told, -1: given up. NULL:
+        # nobody asked in a chat. command_id: the command or tap whose answer will tell it, NULL when it could not.
+        "ALTER TABLE endings ADD COLUMN owed INTEGER",
+        "ALTER TABLE endings ADD COLUMN command_id INTEGER",
+        "UPDATE endings SET owed = iif(state = 'pending', 2, 0) WHERE chat_id != ''",
+        "CREATE INDEX endings_owed ON endings (command_id) WHERE owed > 0",
+    )
+
+
 @migrations()
 def m013_parked_ends(db: Database) -> None:
     """Of endings: state parked, for those that cannot be settled."""

@@ -9,6 +9,7 @@ from bot.model import Scope
 from bot.ports import ParkedEnd
 from storage import rows
 from storage.database import Database
+from storage.ledger import OWED
 from storage.migrations import OPEN
 from storage.rows import HANDOFF_COLUMNS, prefixed
 
@@ -45,5 +46,7 @@ class ParkedEnds:
         return await self._db.write(lambda db: sum(db.execute(_REVIVE, each).rowcount for each in mine))
 
 
-_REVIVE = """UPDATE OR IGNORE endings SET state='pending', lease_until=0, settled_at=NULL, outcome=NULL
+# Whoever asked for them hears again how they came out.
+_REVIVE = f"""UPDATE OR IGNORE endings SET state='pending', lease_until=0, settled_at=NULL, outcome=NULL,
+        command_id=NULL, owed=iif(chat_id != '', {OWED}, owed)
     WHERE id=? AND state='parked'"""

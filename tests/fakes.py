@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from inspect import isawaitable
-from typing import Any
+from typing import Any, TypeVar
 
 from bot.errors import CardRefused, ChannelError, RateLimited, SyncTokenExpired, WeComError, WeComUnavailable
 from bot.handing import UNFOLLOWED, Handing
@@ -24,7 +24,7 @@ from bot.model import (
     StateReading,
     SyncPage,
 )
-from bot.ports import MessageHandler, TapHandler
+from bot.ports import MessageHandler, TapHandler, Work
 
 # The cast of the tests: the corp, two accounts, two customers, two servicers.
 TENANT = "ww5a4db0c0ffee0001"
@@ -46,6 +46,15 @@ ALLOWED: dict[ServiceState, frozenset[ServiceState]] = {
     HUMAN: frozenset({HUMAN, ENDED}),
     ENDED: frozenset(),
 }
+
+
+T = TypeVar("T", GroupMessage, CardTap)
+
+
+async def worked(handler: Callable[[T], Awaitable[Work | None]], item: T) -> None:
+    """What a channel does with a handler, where nothing waits for a turn."""
+    if work := await handler(item):
+        await work()
 
 
 class FakeClock:

@@ -26,6 +26,7 @@ from bot.ports import MessageHandler, TapHandler
 
 PATIENCE = 30.0
 DRAIN = 5.0
+LAST = 1.0  # seconds to put on record what came while draining
 
 
 def _unobserved(event: str) -> None:
@@ -86,6 +87,8 @@ class AibotChannel:
 
     async def start(self, on_message: MessageHandler, on_tap: TapHandler) -> None:
         self._on_message, self._on_tap = on_message, on_tap
+        for intake in (self._messages, self._taps):
+            intake.open()
         self._line.start()
 
     def resume(self) -> None:
@@ -93,11 +96,14 @@ class AibotChannel:
         self._line.start()
 
     async def stop(self) -> None:
-        """Hears nothing more at once; handlers get a few seconds to end and to reply. Safe to call twice."""
-        self._on_message = self._on_tap = None
-        caller = asyncio.current_task()
-        await asyncio.gather(*(intake.drain(DRAIN, caller) for intake in (self._messages, self._taps)))
+        """Begins nothing more; handlers get a few seconds to end and to reply. They need the line, and what comes by it
+        meanwhile is put on record for the next process. Safe to call twice."""
+        intakes, caller = (self._messages, self._taps), asyncio.current_task()
+        for intake in intakes:
+            intake.close()
+        await asyncio.gather(*(intake.drain(DRAIN, caller) for intake in intakes))
         await self._line.stop()
+        await asyncio.gather(*(intake.drain(LAST, caller) for intake in intakes))
         await self._delivery.close()
 
     async def reply(self, to: GroupMessage, markdown: str) -> None:

@@ -1,4 +1,4 @@
-"""Handlers of what arrives, in tasks of their own, so that a slow one holds nobody up."""
+"""What arrives is put on record at once, and worked on in tasks of their own, so that slow work holds nobody up."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from weakref import WeakValueDictionary
 
 from bot.channels.timing import Timing, ended
 from bot.model import CardTap, GroupMessage
+from bot.ports import Work
 
 AT_ONCE = 32
-OF_A_CHAT = 8  # a handler waits while its chat has had all the answers that a minute allows; others need not
+OF_A_CHAT = 8  # work waits while its chat has had all the answers that a minute allows; others need not
 HELD = 1000
 
 T = TypeVar("T", bound=GroupMessage | CardTap)
@@ -21,8 +22,11 @@ log = logging.getLogger("kfbot.group")
 
 
 class Intake:
-    """Runs `AT_ONCE` handlers, `OF_A_CHAT` of one chat, and keeps `HELD` in all; beyond that drops, and says so. One
-    for each kind of news."""
+    """Runs the work of `AT_ONCE` items, `OF_A_CHAT` of one chat, and keeps `HELD` in all; beyond that drops, and says
+    so. One for each kind of news.
+
+    A handler itself waits for no turn: whatever is kept here is on record before long, and no process takes it along.
+    """
 
     def __init__(self, timing: Timing, observe: Callable[[str], None]) -> None:
         self._timing = timing
@@ -30,11 +34,22 @@ class Intake:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._chats: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._working = True
 
-    def accept(self, handler: Callable[[T], Awaitable[None]], item: T) -> None:
+    def open(self) -> None:
+        self._working = True
+
+    def close(self) -> None:
+        """Begin no work for what comes from now on: it is put on record only."""
+        self._working = False
+
+    def accept(self, handler: Callable[[T], Awaitable[Work | None]], item: T) -> None:
         if len(self._tasks) >= HELD:
             self._observe("overflow")
-            log.error("group message dropped, too many are being handled | held=%d", HELD)
+            log.error(
+                "group message dropped, too many are being handled | held=%d chat=%s by=%s msgid=%s",
+                HELD, item.chat_id, item.userid, item.msgid,
+            )  # fmt: skip
             return
         task = asyncio.create_task(self._run(handler, item))
         self._tasks.add(task)
@@ -50,12 +65,17 @@ class Intake:
                 log.warning("group handlers cut off while stopping | count=%d", len(tasks))
         await ended(*tasks)
 
-    async def _run(self, handler: Callable[[T], Awaitable[None]], item: T) -> None:
+    async def _run(self, handler: Callable[[T], Awaitable[Work | None]], item: T) -> None:
+        try:
+            work = await handler(item)
+            if work is not None and self._working:
+                await self._in_turn(item.chat_id, work)
+        except Exception:  # the outermost loop of a handler
+            self._observe("handler_failed")
+            log.exception("group handler failed")
+
+    async def _in_turn(self, chat_id: str, work: Work) -> None:
         # Lives while somebody has a turn or waits for one.
-        chat = self._chats.setdefault(item.chat_id, asyncio.Semaphore(OF_A_CHAT))
+        chat = self._chats.setdefault(chat_id, asyncio.Semaphore(OF_A_CHAT))
         async with chat, self._turns:
-            try:
-                await handler(item)
-            except Exception:  # the outermost loop of a handler
-                self._observe("handler_failed")
-                log.exception("group handler failed")
+            await work()

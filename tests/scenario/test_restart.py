@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from bot.model import GroupMessage
-from tests.scenario.conftest import CHAT, PATIENCE, Stage
+from bot.app import App
+from bot.model import Button, Card, GroupMessage
+from bot.sandbox import Sandbox
+from tests.fakes import worked
+from tests.scenario.conftest import BOB, CHAT, PATIENCE, Stage
 
 
 async def test_a_command_is_not_run_again_after_a_restart(stage: Stage) -> None:
@@ -16,7 +19,7 @@ async def test_a_command_is_not_run_again_after_a_restart(stage: Stage) -> None:
     await stage.start()
     again = GroupMessage("aibot", message.id, CHAT, True, "LiNa", "/status")
     mark = stage.sandbox.mark
-    await stage.bot.dispatch.handle(again)
+    await worked(stage.bot.dispatch.hear, again)
     assert stage.sandbox.mark == mark
 
 
@@ -37,6 +40,37 @@ async def test_a_command_cut_off_by_a_crash_is_owned_up_to(stage: Stage) -> None
     await stage.start()
     await stage.ask("/whoami")
     assert not [each for each in stage.sandbox.group_messages(CHAT) if each.n > mark and "重启" in each.text]
+
+
+async def test_what_comes_while_the_bot_stops_is_left_to_the_next(stage: Stage) -> None:
+    """A command is owned up to, a tap taken up."""
+    bot, sandbox = await stage.live(), stage.sandbox
+    first, second = await stage.with_human(), await stage.with_human(BOB)
+    assert bot.channel is not None
+    card = Card("T1", "等了很久", buttons=(Button("结束", f"end:{second}"),))
+    await bot.channel.send_card(CHAT, True, card)
+    shown = next(each for each in sandbox.group_messages(CHAT) if each.card)
+    sandbox.fault("kf/service_state/trans", "delay", seconds=2.0)
+    sandbox.group_message(CHAT, "LiNa", f"@kfbot /end {first}")
+    await stage.until(lambda: _taken(sandbox))
+    stopping = asyncio.create_task(stage.stop())
+    await stage.until(lambda: _closing(bot))
+    sandbox.group_message(CHAT, "LiNa", "@kfbot /stats")
+    sandbox.tap(CHAT, "LiNa", shown.id, f"end:{second}")
+    await stopping
+    mark = sandbox.mark
+    await stage.start()
+    said = await sandbox.wait_for_group_message(lambda said: "重启" in said.text, PATIENCE, mark)
+    assert "`/stats`" in said.text
+    assert (await stage.no_handoff(BOB)).via == "button"
+
+
+async def _taken(sandbox: Sandbox) -> bool:
+    return not sandbox.faults._active.get("kf/service_state/trans")
+
+
+async def _closing(bot: App) -> bool:
+    return bot.channel is not None and not bot.channel._taps._working
 
 
 async def test_the_handoff_survives_and_ends_after_a_restart(stage: Stage) -> None:

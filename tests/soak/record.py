@@ -18,6 +18,7 @@ UNDONE = {
     "events not collected": """SELECT 0 FROM webhooks WHERE event_id <
         (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name='handoff_events')""",
     "commands": "SELECT 0 FROM commands WHERE outcome IS NULL",
+    "outcomes": "SELECT 0 FROM endings WHERE owed > 0",
     "ends asked for": "SELECT 0 FROM sessions WHERE end_asked_at IS NOT NULL",
     "state reads": "SELECT check_at FROM sessions WHERE check_at IS NOT NULL",
     "history": "SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM accounts) OR EXISTS (SELECT 1 FROM accounts WHERE cold)",

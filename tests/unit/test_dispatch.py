@@ -12,10 +12,12 @@ import pytest
 
 from bot.dispatch import Access
 from bot.errors import ChannelError, StorageError
+from bot.handing import UNFOLLOWED, Handing
 from bot.model import EVERYTHING, GroupMessage, HandoffStatus, Scope, ServiceState, SessionKey, StateReading
 from bot.ports import TAP, LostCommand
 from bot.registry import Command, Context, Rest, Role, Target, command
-from tests.unit.commands.conftest import ANN, ANNA, BOB, CHAT, KF, NOW, Room, a_room
+from tests.fakes import worked
+from tests.unit.commands.conftest import ANN, ANNA, BOB, CHAT, KF, NOW, Channel, Room, a_room
 
 INCIDENT = re.compile(r"`([0-9a-f]{8})`")
 
@@ -60,7 +62,7 @@ async def test_two_frames_with_the_same_msgid_run_once(room: Room) -> None:
 
 async def test_two_frames_at_the_same_moment_run_once(room: Room) -> None:
     message = GroupMessage("fake", "twin", CHAT, True, "LiNa", "/whoami")
-    await asyncio.gather(*(room.dispatch.handle(message) for _ in range(5)))
+    await asyncio.gather(*(worked(room.dispatch.hear, message) for _ in range(5)))
     assert len(room.channel.said) == 1
 
 
@@ -126,10 +128,11 @@ async def test_a_tap_that_cannot_be_taken_up_keeps_no_other_from_it(
 ) -> None:
     taken_up = list[str]()
 
-    async def resume(left: LostCommand) -> None:
+    async def resume(left: LostCommand) -> bool:
         taken_up.append(left.text)
         if left.text == "end:1":
             raise ZeroDivisionError("the bug")
+        return True
 
     room.dispatch.resume = resume
     await lost(room, "end:1", "/stats", "ack:2")
@@ -142,10 +145,11 @@ async def test_a_tap_that_cannot_be_taken_up_keeps_no_other_from_it(
 async def test_owning_up_goes_on_where_the_database_broke_it_off(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     taken_up, failures = list[str](), [StorageError("locked")]
 
-    async def resume(left: LostCommand) -> None:
+    async def resume(left: LostCommand) -> bool:
         if left.text == "ack:2" and failures:
             raise failures.pop()
         taken_up.append(left.text)
+        return True
 
     room.dispatch.resume = resume
     await lost(room, "end:1", "ack:2", "/stats")
@@ -156,7 +160,72 @@ async def test_owning_up_goes_on_where_the_database_broke_it_off(room: Room, cap
     await room.dispatch.own_up()
     assert taken_up == ["end:1", "ack:2"]
     assert await outcomes(room) == ["lost"] * 3
-    assert caplog.text.count("lost command not told") == 1, "this channel pushes nothing, and was asked once"
+    assert caplog.text.count("nobody waits any more") == 1, "this channel pushes nothing"
+
+
+class Pushing(Channel):
+    """Refuses the first ones with `refusals`."""
+
+    def __init__(self, *refusals: ChannelError) -> None:
+        super().__init__()
+        self.refusals, self.pushed = list(refusals), list[tuple[str, str]]()
+
+    async def send(self, chat_id: str, is_group: bool, markdown: str, handing: Handing = UNFOLLOWED) -> None:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.pushed.append((chat_id, markdown))
+
+
+async def test_a_chat_is_told_once_of_all_that_it_has_lost_begun_or_not(room: Room) -> None:
+    room.dispatch.channel = channel = Pushing()
+    await lost(room, *(f"/stats {number}" for number in range(22)))
+    await room.dispatch.own_up()
+    ((chat, said),) = channel.pushed
+    assert (
+        chat == CHAT and "`/stats 0` `/stats 1` " in said and "`/stats 19` … (22)" in said and "/stats 20" not in said
+    )
+    assert set(await outcomes(room)) == {"lost"}
+
+
+async def test_what_was_lost_is_told_when_the_connection_is_there(room: Room) -> None:
+    room.dispatch.channel = channel = Pushing(ChannelError("not connected"), ChannelError("not connected"))
+    await lost(room, "/end 1")
+    await room.dispatch.own_up()
+    assert len(channel.pushed) == 1 and await outcomes(room) == ["lost"]
+
+
+@pytest.mark.parametrize("sent", [True, False])
+async def test_what_was_lost_is_told_no_more_often_than_that(room: Room, sent: bool) -> None:
+    """It may have arrived, or the chat does not want it."""
+    refusal = ChannelError("no", 0 if sent else 600039)
+    refusal.sent = sent
+    room.dispatch.channel = channel = Pushing(refusal)
+    await lost(room, "/end 1")
+    await room.dispatch.own_up()
+    assert channel.pushed == [] and await outcomes(room) == ["lost"]
+
+
+async def test_who_died_between_telling_and_recording_it_tells_again(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dies(*_: object, **__: object) -> None:
+        raise StorageError("locked")
+
+    room.dispatch.channel = channel = Pushing()
+    await lost(room, "/end 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(room.chats, "settle", dies)
+        with pytest.raises(StorageError):
+            await room.dispatch.own_up()
+    await room.dispatch.start()
+    await room.dispatch.own_up()
+    assert len(channel.pushed) == 2
+
+
+async def test_a_command_that_never_got_its_turn_is_on_record(room: Room) -> None:
+    work = await room.dispatch.hear(GroupMessage("fake", "m", CHAT, True, "LiNa", "/end 1"))
+    assert work is not None and await outcomes(room) == [None]
+    assert room.channel.said == []
 
 
 # -- when something breaks

@@ -16,6 +16,7 @@ from bot.model import Card, Handoff, Operator, OperatorType, Rule, Via, Watched
 from bot.ports import Order, Sending
 from bot.rules import next_send
 from bot.speaker import FOLD, RETRY, STALE, THIRD_REPEAT, Speaker
+from storage.promises import Promises
 from tests.fakes import ANN, BOB, KF, KF2, FakeChannel, raising, refusal
 from tests.unit.conftest import AFTER, CHAT, MINUTE, Scene
 
@@ -381,6 +382,11 @@ async def test_a_command_in_that_group_has_just_said_so(
     operator = Operator(OperatorType.AGENT, "WuMing")
     result = await scene.handoffs.end(handoff.key, operator, Via(via), notify=(chat, is_group))
     assert result.outcome is Outcome.ENDED
+    promises = Promises(scene.database)
+    if via == "command":
+        await scene.speaker().last_words([await scene.watched(handoff)])
+        assert texts(scene) == [], "its answer is still under way"
+    await promises.told(await promises.due())
     await scene.speaker().last_words([await scene.watched(handoff)])
     assert bool(texts(scene)) is told
     assert await due(scene, 9e9) == []

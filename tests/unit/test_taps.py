@@ -16,7 +16,8 @@ from bot.ports import LostCommand
 from bot.registry import Role
 from bot.taps import Rights, Taps
 from storage.audit import AuditLog
-from tests.fakes import ANN, BOB, KF, KF2, raising, refusal, unavailable
+from storage.promises import Promises
+from tests.fakes import ANN, BOB, KF, KF2, raising, refusal, unavailable, worked
 from tests.unit.conftest import CHAT, Scene
 
 TEAM = Scope(frozenset({KF}), others=False)
@@ -49,8 +50,8 @@ class Phone:
     ) -> Card:
         """The card as it is after it."""
         chat = userid if single else CHAT
-        await self.taps.handle(
-            CardTap("fake", msgid or f"t{next(MSGIDS)}", chat, not single, userid, key, task_id, "R")
+        await worked(
+            self.taps.feel, CardTap("fake", msgid or f"t{next(MSGIDS)}", chat, not single, userid, key, task_id, "R")
         )
         return self.scene.channel.updates[-1][1]
 
@@ -233,6 +234,52 @@ async def test_a_slow_refusal_is_told_with_what_wecom_says(scene: Scene, hasty: 
     await hasty.taps.drain(30)
     assert "95016" in hasty.said[0]
     assert keys(await hasty.tap("refresh:1")) == ALL
+
+
+async def owed(scene: Scene) -> int:
+    """How many outcomes some chat has not been told."""
+    return len(await Promises(scene.database).due())
+
+
+async def test_a_slow_end_of_which_the_news_got_lost_stays_owed(scene: Scene, hasty: Phone) -> None:
+    await scene.waiting()
+    hold = Hold()
+    scene.kf.before("trans", hold)
+    scene.channel.before("send", raising(ChannelError("not connected")))
+    await hasty.tap("end:1")
+    assert await owed(scene) == 0, "the message behind the card may still say it"
+    hold.free.set()
+    await hasty.taps.drain(30)
+    assert (hasty.said, await owed(scene)) == ([], 1)
+
+
+async def test_the_news_of_a_slow_end_are_on_record_when_they_have_arrived(scene: Scene, hasty: Phone) -> None:
+    await scene.waiting()
+    hold, telling = Hold(), Hold()
+    scene.kf.before("trans", hold)
+    scene.channel.before("send", telling)
+    await hasty.tap("end:1")
+    hold.free.set()
+    await telling.reached.wait()
+    assert await hasty.outcomes() == [None], "a process that dies now leaves it to the next"
+    telling.free.set()
+    await hasty.taps.drain(30)
+    assert (await hasty.outcomes(), await owed(scene)) == (["ended"], 0)
+
+
+async def test_a_card_that_could_not_be_changed_leaves_the_outcome_owed(
+    scene: Scene, phone: Phone, alerted: Handoff
+) -> None:
+    scene.channel.before("update_card", raising(ChannelError("the connection is gone")))
+    await worked(phone.taps.feel, CardTap("fake", "m1", CHAT, True, "LiNa", "end:1", "T1"))
+    assert await owed(scene) == 1
+    await phone.tap("end:1", "WuMing")
+    assert await owed(scene) == 1, "it was another tap"
+
+
+async def test_a_card_that_says_it_leaves_nothing_owed(scene: Scene, phone: Phone, alerted: Handoff) -> None:
+    await phone.tap("end:1")
+    assert await owed(scene) == 0
 
 
 async def test_a_refused_end_keeps_the_buttons_and_says_why(scene: Scene, phone: Phone, alerted: Handoff) -> None:
@@ -426,7 +473,7 @@ async def test_a_card_that_cannot_be_changed_changes_nothing_of_what_was_done(
     scene: Scene, phone: Phone, alerted: Handoff
 ) -> None:
     scene.channel.before("update_card", raising(ChannelError("too late", 6001)))
-    await phone.taps.handle(CardTap("fake", "m1", CHAT, True, "LiNa", "end:1", "T1"))
+    await worked(phone.taps.feel, CardTap("fake", "m1", CHAT, True, "LiNa", "end:1", "T1"))
     assert not (await scene.handoff(alerted.id)).status.is_open
     assert scene.channel.updates == [] and await phone.outcomes() == ["ended"]
 
@@ -479,7 +526,7 @@ async def test_a_tap_that_cannot_be_recorded_does_nothing(
 ) -> None:
     monkeypatch.setattr(scene.chats, "claim", broken)
     monkeypatch.setattr(scene.chats, "last_card", broken)
-    await phone.taps.handle(CardTap("fake", "m1", CHAT, True, "LiNa", "end:1", task_id))
+    await worked(phone.taps.feel, CardTap("fake", "m1", CHAT, True, "LiNa", "end:1", task_id))
     assert len(scene.channel.updates) == bool(task_id)
     assert phone.moves == 0 and (await scene.handoff(alerted.id)).status.is_open
 

@@ -16,6 +16,7 @@ from tests.soak.kills.house import AS_USUAL, CHAT, KF, House, Scenery
 
 ANN, BEN = "wm7lAnn0000000000000000000000001", "wm3kBen0000000000000000000000002"
 QUEUED, HUMAN, ENDED = 2, 3, 4
+TRANS, STATE = "kf/service_state/trans", "kf/service_state/get"
 NOT_ALLOWED = 95016
 WAITS = 301.0  # seconds after which a customer who waits is alerted of
 REPEATS = 901.0  # and after which that is repeated
@@ -73,11 +74,11 @@ async def refused(house: House) -> None:
     """The customer ends it in the chat, and WeCom will not have it: people are told, and one ends it later."""
     number = await with_human(house)
     house.sandbox.servicer_writes(KF, ANN, "ZhangSuQuan", "您好")
-    house.sandbox.fault("kf/service_state/trans", "errcode", errcode=NOT_ALLOWED, times=None)
+    house.sandbox.fault(TRANS, "errcode", errcode=NOT_ALLOWED, times=None)
     house.sandbox.customer_writes(KF, ANN, "结束对话")
     await house.until(lambda: refusals(house), "the news of the refusal")
     await house.settled()
-    house.sandbox.clear_faults("kf/service_state/trans")
+    house.sandbox.clear_faults(TRANS)
     await house.asked(lambda: say(house, f"/end {number}"), lambda: is_over(house, number), "/end")
 
 
@@ -121,6 +122,43 @@ async def card(house: House) -> None:
     await house.settled()
     end = f"end:{number}"
     await house.asked(lambda: tap(house, "ChenJing", end), lambda: is_over(house, number), "the end by a tap")
+
+
+@scene(Scenery(hurried=("SOON",)))
+async def slow(house: House) -> None:
+    """A member ends it by the card, and WeCom takes longer than a card can wait: it is told in words."""
+    number = await with_human(house)
+    await alerted(house, number)
+
+    def press() -> None:
+        house.sandbox.clear_faults(TRANS)
+        house.sandbox.fault(TRANS, "delay", seconds=1.0)
+        tap(house, "LiNa", f"end:{number}")
+
+    await house.asked(press, lambda: is_over(house, number), "the end by a tap")
+
+
+@scene()
+async def unanswered(house: House) -> None:
+    """A member ends it, WeCom does so and says nothing for a while: the outcome is told when it is known."""
+    number = await with_human(house)
+    asked: list[str] = []
+
+    def ask() -> None:
+        for target in (TRANS, STATE):
+            house.sandbox.clear_faults(target)
+        house.sandbox.fault(TRANS, "delay", seconds=0.3)
+        house.sandbox.fault(TRANS, "reset_after")
+        asked.append(f"/end {number}")
+        say(house, asked[-1])
+
+    def over() -> bool:
+        if asked and not house.sandbox.faults._active.get(TRANS):
+            asked.clear()
+            house.sandbox.fault(STATE, "reset_before", times=4)
+        return is_over(house, number)
+
+    await house.asked(ask, over, "/end")
 
 
 # -- what they share

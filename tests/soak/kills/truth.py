@@ -19,7 +19,8 @@ from tests.soak.kills.scenes import ALERT_HANDED, ANN, ENDED, HUMAN, NOT_ALLOWED
 CODE_IN_MEMORY = (("ending.moving", "ending.settled"), ("ending.moving", "ending.judged"))
 # What has been handed over may have arrived: it is not said again. Until then nothing is lost.
 WORD_HANDED = ("last_word.handed", "last_word.said")
-OWNING_UP = ("lost.resumed", "lost.told")
+# What people wait for is put on record as told when it has been told: it may come twice, rather than not at all.
+OWNING_UP = ("lost.told", "lost.settled")
 
 
 # `bot.py end` takes the code of its goodbye with it. The bot cannot know that it is dead before the code is.
@@ -28,6 +29,7 @@ SENT_BESIDE = ("code.taken", "code.sent")
 HANDOFFS = {"many": 2, "report": 0, "pairing": 0}  # one in all others
 NOT_GREETED = ("first",)  # the code came before the bot did
 UNDELIVERED = ("rated",)
+CODELESS = ("unanswered",)  # the closing code was in the answer that was cut off
 PRUNED = ("old",)
 REFUSED = ("refused",)
 
@@ -113,7 +115,8 @@ def _by_code(house: House, scene: str) -> Iterator[str]:
     texts = Counter(str(each["args"]["msgid"]).rpartition("-")[0] for each in sent)
     if any(count > 1 for count in texts.values()):
         yield f"messages by code: {sent}"
-    least = 0 if all(house.died_between(*between) for between in CODE_IN_MEMORY) else 1
+    lost = scene in CODELESS or all(house.died_between(*between) for between in CODE_IN_MEMORY)
+    least = 0 if lost else 1
     if any(life in house.errands for life in house.killed):
         least = 0 if house.died_between(*SENT_BESIDE) else least
     for (number,) in house.record.rows("SELECT id FROM handoffs"):
@@ -131,6 +134,7 @@ def _told(house: House, scene: str) -> Iterator[str]:
     messages = [each for each in house.sandbox.group_messages(CHAT) if each.source != "member"]
     yield from _cards(house, messages)
     yield from _last_words(house, messages)
+    yield from _outcomes(house, messages)
     if scene not in PRUNED:  # there the commands have gone, and their answers stand
         yield from _answers(house, messages)
 
@@ -157,6 +161,31 @@ def _last_words(house: House, messages: Sequence[GroupMessage]) -> Iterator[str]
         yield f"last words: {said}"
 
 
+def _outcomes(house: House, messages: Sequence[GroupMessage]) -> Iterator[str]:
+    """Whoever asked for an end in the group has read what became of it there, and not over and over."""
+    ends = house.record.rows("SELECT handoff_id, via, state, owed FROM endings WHERE chat_id != ''")
+    for number, via, state, owed in ends:
+        if owed != 0:
+            yield f"the outcome of the end of #{number} ({via} {state}) is not told: {owed}"
+    told = Counter(number for each in messages for number in _ended_in(each, {end[0] for end in ends}))
+    most = 2 + len(house.killed)  # with the answer or later, as the last word, and once more for each who died over it
+    for number, via in {(number, via) for number, via, state, _ in ends if state == "done"}:
+        # Of a tapped end the group reads by the last word, where the card could not be changed.
+        least = 0 if via == "button" and house.died_between(*WORD_HANDED) else 1
+        if not least <= told[number] <= most:
+            yield f"the end of #{number} is told {told[number]} times"
+
+
+def _ended_in(message: GroupMessage, numbers: set[int]) -> set[int]:
+    """Of which ends a message tells: an answer, an outcome, a last word or the last state of a card."""
+    text = message.text if message.card is None else str(message.card)
+    if not any(word in text for word in ("已结束", "已经结束")):
+        return set()
+    return {
+        number for number in numbers if f"#{number} " in text or f"#{number}\n" in text or text.endswith(f"#{number}")
+    }
+
+
 def _answers(house: House, messages: Sequence[GroupMessage]) -> Iterator[str]:
     """Each command that was taken up is answered once, or owned up to once; taps are answered by their card."""
     rows = house.record.rows("SELECT msgid, outcome, command FROM commands WHERE command != 'tap'")
@@ -169,8 +198,8 @@ def _answers(house: House, messages: Sequence[GroupMessage]) -> Iterator[str]:
     owned = sum("重启" in each.text for each in messages)
     lost = [command for _, outcome, command in rows if outcome == "lost"]
     # What a group is told that is not paired yet was asked for there, and anybody could ask.
-    least = 0 if house.died_between(*OWNING_UP) else len(lost) - lost.count("bind")
-    if not least <= owned <= len(lost):
+    least = len(lost) - lost.count("bind")
+    if not least <= owned <= len(lost) + house.died_between(*OWNING_UP):
         yield f"owned up {owned} times to {len(lost)} lost commands"
     for msgid, outcome, _ in rows:
         if replied[msgid] > 1 or (outcome != "lost" and replied[msgid] != 1):

@@ -3,11 +3,25 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import Awaitable, Callable
+from functools import partial
 
-from bot.channels.intake import AT_ONCE
+from bot.channels.intake import AT_ONCE, HELD, OF_A_CHAT
 from bot.model import CardTap, GroupMessage
+from bot.ports import MessageHandler, Work
 
 from .conftest import LISI, RESPONSE_URL, ROOM, Peer, Rig, settle, tap_frame
+
+
+def working(work: Callable[[GroupMessage], Awaitable[None]], heard: list[str] | None = None) -> MessageHandler:
+    """A handler of which nothing is slow but the work. `heard`: the msgids that it has put on record."""
+
+    async def hear(message: GroupMessage) -> Work:
+        if heard is not None:
+            heard.append(message.msgid)
+        return partial(work, message)
+
+    return hear
 
 
 async def beat(rig: Rig, peer: Peer) -> None:
@@ -85,7 +99,7 @@ async def test_slow_handlers_hold_up_nobody(rig: Rig) -> None:
         await rig.channel.reply(message, "at last")
         handled.append(message.msgid)
 
-    await rig.channel.start(slow, rig.taps.put)
+    await rig.channel.start(working(slow), rig.taps.put)
     peer = await wecom_ready(rig)
     for number in range(50):
         await peer.say("@kfbot /status", f"m-{number}")
@@ -111,7 +125,7 @@ async def test_a_flooded_chat_holds_up_no_other(rig: Rig) -> None:
             await release.wait()
         heard.put_nowait(message.msgid)
 
-    await rig.channel.start(stuck, rig.taps.put)
+    await rig.channel.start(working(stuck), rig.taps.put)
     peer = await wecom_ready(rig)
     for number in range(2 * AT_ONCE):
         await peer.say("@kfbot /status", f"m-{number}")
@@ -119,6 +133,54 @@ async def test_a_flooded_chat_holds_up_no_other(rig: Rig) -> None:
     assert await heard.get() == "elsewhere"
     release.set()
     assert [await heard.get() for _ in range(2 * AT_ONCE)] == [f"m-{number}" for number in range(2 * AT_ONCE)]
+
+
+async def test_what_waits_for_a_turn_is_on_record(rig: Rig) -> None:
+    release, worked, heard = asyncio.Event(), list[str](), list[str]()
+
+    async def stuck(message: GroupMessage) -> None:
+        worked.append(message.msgid)
+        await release.wait()
+
+    await rig.channel.start(working(stuck, heard), rig.taps.put)
+    peer = await wecom_ready(rig)
+    sent = [f"m-{number}" for number in range(HELD + 3)]
+    for msgid in sent:
+        await peer.say("@kfbot /end 1", msgid)
+    await rig.until(lambda: rig.observed["overflow"] == 3)
+    await settle()
+    assert heard == sent[:HELD], "what is dropped beyond that is as if it had never come"
+    assert worked == sent[:OF_A_CHAT]
+    release.set()
+    await settle()
+
+
+async def test_a_tap_that_comes_while_stopping_is_put_on_record_and_no_more(rig: Rig) -> None:
+    release, started, worked = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def slow(message: GroupMessage) -> None:
+        started.set()
+        await release.wait()
+
+    async def feel(tap: CardTap) -> Work:
+        await rig.taps.put(tap)
+
+        async def work() -> None:
+            worked.append(tap.key)
+
+        return work
+
+    await rig.channel.start(working(slow), feel)
+    peer = await wecom_ready(rig)
+    await peer.say("/x")
+    await started.wait()
+    stopping = asyncio.create_task(rig.channel.stop())
+    await settle()
+    await peer.tap()
+    assert (await rig.taps.get()).key == "end:12"
+    release.set()
+    await stopping
+    assert worked == []
 
 
 async def wecom_ready(rig: Rig) -> Peer:
@@ -134,7 +196,7 @@ async def test_a_failing_handler_is_logged_and_counted(rig: Rig) -> None:
         heard.put_nowait(message.msgid)
         raise RuntimeError("a mistake in a command")
 
-    await rig.channel.start(fail, rig.taps.put)
+    await rig.channel.start(working(fail), rig.taps.put)
     peer = await wecom_ready(rig)
     for msgid in ("m-1", "m-2"):
         await peer.say("/x", msgid)
@@ -149,7 +211,7 @@ async def test_too_many_are_dropped(rig: Rig) -> None:
     async def stuck(message: GroupMessage) -> None:
         await forever.wait()
 
-    await rig.channel.start(stuck, rig.taps.put)
+    await rig.channel.start(working(stuck), rig.taps.put)
     peer = await wecom_ready(rig)
     for number in range(1003):
         await peer.say("/x", f"m-{number}")
@@ -160,23 +222,26 @@ async def test_too_many_are_dropped(rig: Rig) -> None:
 
 async def test_stop_lets_handlers_reply(rig: Rig) -> None:
     release, started = asyncio.Event(), asyncio.Event()
+    heard, worked = list[str](), list[str]()
 
     async def slow(message: GroupMessage) -> None:
+        worked.append(message.msgid)
         started.set()
         await release.wait()
         await rig.channel.reply(message, "goodbye")
 
-    await rig.channel.start(slow, rig.taps.put)
+    await rig.channel.start(working(slow, heard), rig.taps.put)
     peer = await wecom_ready(rig)
     await peer.say("/x")
     await started.wait()
     stopping = asyncio.create_task(rig.channel.stop())
     await settle()
     await peer.say("/too late", "m-2")
+    await rig.until(lambda: rig.observed["message"] == 2)
     release.set()
     await stopping
     await peer.got("aibot_respond_msg")
-    assert rig.observed["message"] == 1
+    assert heard == ["m-1", "m-2"] and worked == ["m-1"], "the next process knows of what came too late"
 
 
 async def test_stop_cuts_off_handlers_after_a_while(rig: Rig) -> None:
@@ -189,7 +254,7 @@ async def test_stop_cuts_off_handlers_after_a_while(rig: Rig) -> None:
         finally:
             cut.set()
 
-    await rig.channel.start(stuck, rig.taps.put)
+    await rig.channel.start(working(stuck), rig.taps.put)
     peer = await wecom_ready(rig)
     await peer.say("/x")
     await started.wait()
@@ -207,7 +272,7 @@ async def test_a_handler_may_stop_the_channel(rig: Rig) -> None:
         await rig.channel.stop()
         stopped.set()
 
-    await rig.channel.start(stop, rig.taps.put)
+    await rig.channel.start(working(stop), rig.taps.put)
     peer = await wecom_ready(rig)
     await peer.say("/x")
     await stopped.wait()

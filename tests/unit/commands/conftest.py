@@ -57,7 +57,7 @@ from storage.database import Database
 from storage.ledger import Ledger
 from storage.people import People
 from storage.sync_store import SyncStore
-from tests.fakes import FakeClock, FakeSleep, nothing_more
+from tests.fakes import FakeClock, FakeSleep, nothing_more, worked
 
 KF, KF2 = "wkTEST00000000000000000000000001", "wkTEST00000000000000000000000002"
 ANN, ANNA = "wm7lKAAnnaaaaaaaaaaaaaaaaaaaOUPw", "wm7lKBAnnaaaaaaaaaaaaaaaaaaaXYZw"
@@ -171,7 +171,7 @@ class Room:
         message = GroupMessage(
             "fake", msgid or f"m{next(MSGIDS)}", userid if single else chat, not single, userid, text, quote
         )
-        await self.dispatch.handle(message)
+        await worked(self.dispatch.hear, message)
         return "\n".join(self.channel.said[before:])
 
     async def open(
@@ -281,6 +281,7 @@ async def a_room(
         teams=teams,
         audit=audit,
         paired=groups,
+        sleep=FakeSleep(clock),
     )
     await dispatch.start()
     try:

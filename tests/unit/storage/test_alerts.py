@@ -18,6 +18,7 @@ from storage import alerts as module
 from storage.alerts import Alerts
 from storage.database import Database
 from storage.ledger import Ledger
+from storage.promises import Promises
 from tests.fakes import ANN, BOB, KF, LI, TENANT
 
 NOW = 1_700_000_000.0
@@ -396,11 +397,21 @@ async def test_a_last_word_that_did_not_arrive_is_due_again(alerts: Alerts, begi
 
 
 @pytest.mark.parametrize(
-    ("via", "state", "asked_in"), [("command", "done", "wrSALES"), ("command", "failed", ""), ("button", "done", "")]
+    ("via", "state", "mark", "closed"),
+    [
+        ("command", "done", "told", "wrSALES"),
+        ("command", "done", "give_up", ""),
+        ("command", "done", "", None),
+        ("command", "failed", "told", ""),
+        ("button", "done", "told", ""),
+        ("button", "done", "", ""),
+    ],
 )
-async def test_it_says_in_which_chat_a_command_was_answered(
-    alerts: Alerts, begin: Begin, ledger: Ledger, via: str, state: str, asked_in: str
-) -> None:
+async def test_it_says_in_which_chat_a_command_was_answered_and_waits_for_that(
+    alerts: Alerts, begin: Begin, ledger: Ledger, database: Database, via: str, state: str, mark: str,
+    closed: str | None,
+) -> None:  # fmt: skip
+    """An answer that was not acknowledged says nothing; one that may still be under way is waited for."""
     handoff = await begin()
     await told(alerts, handoff)
     asked = await ledger.open_ending(
@@ -410,7 +421,11 @@ async def test_it_says_in_which_chat_a_command_was_answered(
     await ledger.settle_ending(
         handoff.key, asked[1].id, state, "", 0, NOW + 460, lambda session: finish(session, STAFF, via, NOW + 460)
     )
-    assert await alerts.close([handoff.id]) == [Closed(handoff.id, asked_in)]
+    promises = Promises(database)
+    if mark:
+        await getattr(promises, mark)(await promises.due())
+    assert await alerts.close([handoff.id]) == ([] if closed is None else [Closed(handoff.id, closed)])
+    assert await due(alerts, NOW + 461) == ([handoff.id] if closed is None else [])
 
 
 LATE_ORDERS: dict[str, dict[str, Any]] = {

@@ -14,7 +14,18 @@ from pathlib import Path
 import pytest
 
 from bot.audit import Door, Entry
-from bot.model import EventType, GroupMessage, Handoff, Operator, OperatorType, Rule, ServiceState, SessionKey, Via
+from bot.model import (
+    Asker,
+    EventType,
+    GroupMessage,
+    Handoff,
+    Operator,
+    OperatorType,
+    Rule,
+    ServiceState,
+    SessionKey,
+    Via,
+)
 from bot.ports import Order, Sending
 from bot.sessions import ClosingDraft, Session, finish, servicer_wrote
 from storage.alerts import Alerts
@@ -33,6 +44,7 @@ KEY, AGENT = SessionKey(KF, ANN), Operator(OperatorType.AGENT, LI)
 FOLLOWED = {
     "Ledger.open_ending": "service_state/trans to 4",
     "Ledger.take_ending": "the same, taken up again",
+    "Ledger.promise": "who asked is told that the outcome will be",
     "Ledger.take_code": "send_msg_on_event, by a code that works once",
     "Ledger.change": "service_state/trans to 3, of which the caller says so",
     "Alerts.record": "cards and messages to the group",
@@ -53,6 +65,7 @@ NOT_FOLLOWED = {
     "Ledger.release_ending": "a lease; the intention stays",
     "Ledger.free_endings": "a lease; the next start frees it again",
     "ParkedEnds.revive": "taken, on disk, before WeCom is asked",
+    "Promises._mark": "what has been told; else told once more",
     "Ledger.settle_code": "what has happened; the code works once, however often it is tried",
     "Ledger.recover_codes": "taken again before anything is sent",
     "Ledger.change_all": "what WeCom says of states; it can be asked again",
@@ -153,6 +166,12 @@ async def take_ending(desk: Desk) -> object:
     return await desk.ledger.take_ending(1, NOW + 60, 15.0)
 
 
+async def promise(desk: Desk) -> object:
+    await open_ending(desk)
+    await desk.ledger.promise(1, Asker("wrGROUP", True))
+    return True
+
+
 async def take_code(desk: Desk) -> object:
     await desk.ledger.change(KEY, end, NOW)
     return await desk.ledger.take_code(desk.handoff.id, ServiceState.ENDED)
@@ -209,6 +228,7 @@ async def erase(desk: Desk) -> object:
 DEEDS: dict[str, Callable[[Desk], Awaitable[object]]] = {
     "Ledger.open_ending": open_ending,
     "Ledger.take_ending": take_ending,
+    "Ledger.promise": promise,
     "Ledger.take_code": take_code,
     "Ledger.change": mark,
     "Alerts.record": record,
