@@ -280,6 +280,7 @@ def m011_unsent(db: Database) -> None:
     )
 
 
+@migrations()
 def m012_owed(db: Database) -> None:
     """Of endings: whether the chat that asked has been told the outcome."""
     _script(
