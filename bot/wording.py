@@ -80,9 +80,9 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "refused.other": (
         "本群没有与我配对。请管理员把 `{chat}` 加入 settings.yaml 的 group.chat_ids，再重启机器人。"
-        "那里要写上所有的群，包括用配对码配对的。",
+        "那里要列出所有的群，已经配对的也要写上。",
         "This group is not paired with me. Add `{chat}` to group.chat_ids in settings.yaml and restart me. "
-        "All groups stand there then, those paired by a code too.",
+        "All groups have to stand there, those that are paired already too.",
     ),
     "refused.single": (
         "请在配对的客服群里使用命令；单聊只对管理员开放。",

@@ -482,6 +482,8 @@ async def test_one_that_is_not_to_be_said_is_not_said_after_a_restart_either(sce
     await scene.raised(handoff)
     operator, asked_in = Operator(OperatorType.AGENT, "WuMing"), CHAT if why == "answered" else ADMIN
     await scene.handoffs.end(handoff.key, operator, Via.COMMAND, notify=(asked_in, True))
+    promises = Promises(scene.database)
+    await promises.told(await promises.due())
     if why == "muted":
         await scene.attention.mute(CHAT, scene.clock.now() + 60)
     speaker = scene.speaker()
