@@ -183,7 +183,6 @@ class App:
         point("start.opened")
         self._forgotten = await self.core.chats.recall(FORGOTTEN)
         await self.core.ledger.recover_codes()
-        await self.core.ledger.free_endings()
         await self.alerting.speaker.take_up()
         point("start.recovered")
         await self.live.open()

@@ -179,6 +179,7 @@ class Dispatch:
         if not young:
             log.warning("lost commands not told, nobody waits any more | chat=%s commands=%d", chat_id, len(lost))
             return True
+        point("lost.telling")
         try:
             await self.channel.send(chat_id, is_group, self._lost_text(young))
             point("lost.told")

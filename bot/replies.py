@@ -20,6 +20,8 @@ def end_result(say: Words, result: EndResult, nickname: str, now: float) -> str:
             state = result.before.state if result.before else ServiceState.NEW
             return say("end.not_human", who=who, state=say.state(state), number=int(state))
         case Outcome.UNKNOWN:
+            if result.error is None:  # somebody else is at it, or was when their process died
+                return say("end.under_way", who=who)
             told = say("end.unknown", who=who)
             return told if isinstance(result.error, WeComUnavailable) else _with_error(say, told, result)
         case Outcome.SKIPPED:

@@ -292,6 +292,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "会话在此期间有了新消息，或请求已过期，所以没有结束。需要的话请再发一次。",
         "The conversation went on, or the request is too old, so it was not ended. Ask again if you still want it.",
     ),
+    "end.under_way": (
+        "⏳ {who} 正在结束中，有了结果会在这里告知，不用重复发送。",
+        "⏳ {who} is being ended already. I will tell you here how it comes out; no need to ask again.",
+    ),
     "end.later": ("先前请求结束 {who} 的结果：", "The outcome for {who}, whom you asked me to end:"),
     "end.later.many": (
         "先前请求结束的 {count} 个会话，结果：",

@@ -163,11 +163,6 @@ class Ledger(Questions):
 
         return await self._db.write(work)
 
-    async def free_endings(self) -> None:
-        """At start: of what earlier lives of this bot were working on, nobody is. `bot.py end` may be, beside it."""
-        sql = "UPDATE endings SET lease_until=0 WHERE state='pending' AND via != 'cli'"
-        await self._db.write(lambda db: db.execute(sql))
-
     async def take_ending(self, ending_id: int, now: float, lease: float) -> bool:
         """Claim a pending intention whose lease has run out. False: another has it, or it is settled."""
         sql = """UPDATE endings SET lease_until=?, attempts=attempts+1

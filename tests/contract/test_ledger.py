@@ -251,14 +251,6 @@ async def test_what_is_due_is_what_nobody_holds(records: Promise) -> None:
     assert len(await records.due_endings(NOW + LEASE + 1)) == 1
 
 
-async def test_at_a_start_nobody_holds_what_an_earlier_life_was_working_on(records: Promise) -> None:
-    for key, via in ((KEY, Via.COMMAND), (BOBS, Via.CLI)):
-        await begun(records, key)
-        await records.open_ending(key, lambda session: True, AGENT, via, "", NOW, LEASE, None)
-    await records.free_endings()
-    assert [each.key for each in await records.due_endings(NOW)] == [KEY]  # `bot.py end` may run beside the bot
-
-
 async def test_words_that_come_in_meanwhile_are_remembered(records: Promise) -> None:
     await begun(records, KEY)
     await intend(records)

@@ -110,6 +110,10 @@ def test_an_unknown_outcome_is_said_once() -> None:
     assert "95016" in told(ZH, Outcome.UNKNOWN, error=REFUSED)
 
 
+def test_where_somebody_else_is_at_it_nothing_false_is_said_of_wecom() -> None:
+    assert "正在结束中" in told(ZH, Outcome.UNKNOWN) and "没有应答" not in told(ZH, Outcome.UNKNOWN)
+
+
 def test_wecoms_ok_that_does_not_show() -> None:
     assert "读回仍是人工接待" in told(ZH, Outcome.FAILED, after=HUMAN)
 

@@ -20,7 +20,7 @@ CODE_IN_MEMORY = (("ending.moving", "ending.settled"), ("ending.moving", "ending
 # What has been handed over may have arrived: it is not said again. Until then nothing is lost.
 WORD_HANDED = ("last_word.handed", "last_word.said")
 # What people wait for is put on record as told when it has been told: it may come twice, rather than not at all.
-OWNING_UP = ("lost.told", "lost.settled")
+OWNING_UP = ("lost.telling", "lost.settled")
 
 
 # `bot.py end` takes the code of its goodbye with it. The bot cannot know that it is dead before the code is.

@@ -63,7 +63,6 @@ NOT_FOLLOWED = {
     "Chats.claim": "what the command or tap does has a record of its own, which takes this along",
     "Ledger.settle_ending": "what has happened; else found out again by reading the state",
     "Ledger.release_ending": "a lease; the intention stays",
-    "Ledger.free_endings": "a lease; the next start frees it again",
     "ParkedEnds.revive": "taken, on disk, before WeCom is asked",
     "Promises._mark": "what has been told; else told once more",
     "Ledger.settle_code": "what has happened; the code works once, however often it is tried",
