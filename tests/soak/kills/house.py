@@ -32,6 +32,7 @@ PATIENCE = 60.0  # seconds; nothing takes as long, except on a machine with too 
 LOOK_EVERY = 0.01
 SOON = 90.0  # seconds: what is put off by less belongs to what is under way, and time is moved to it
 
+IN_FLIGHT = 0.5  # real seconds: what WeCom was asked by one who is dead, it has done by then
 LEFT_BEHIND = 60.0  # seconds after which nobody can still be sending what one beside the bot was sending
 ERRANDS = 100  # their numbers begin there
 
@@ -72,6 +73,7 @@ class House:
         self.errands: list[Life] = []
         self.cut_off = False
         self._left: dict[int, float] = {}
+        self._born_at = 0.0
         self._http: aiohttp.ClientSession | None = None
         self.settings = self._settings()
         scenery.change(self.settings)
@@ -103,6 +105,7 @@ class House:
         life = Life(self._folder, len(self.lives))
         with suppress(sqlite3.OperationalError):
             self._left = self.record.leases()
+        self._born_at = time.monotonic()
         fault = self._faults[life.number] if life.number < len(self._faults) else ""
         self._start(life, fault, ("run",))
         self.lives.append(life)
@@ -239,6 +242,8 @@ class House:
 
     def _let_leases_run_out(self) -> None:
         """What the dead were working on is taken up when their time for it is over."""
+        if time.monotonic() < self._born_at + IN_FLIGHT:
+            return
         leases = self.record.leases()
         ahead = min(leases.values(), default=0.0) - self.clock.now()
         if ahead > 0 and leases.items() <= self._left.items() and CODES not in self.record.undone():

@@ -132,7 +132,7 @@ async def slow(house: House) -> None:
 
     def press() -> None:
         house.sandbox.clear_faults(TRANS)
-        house.sandbox.fault(TRANS, "delay", seconds=1.0)
+        house.sandbox.fault(TRANS, "delay", seconds=0.4)
         tap(house, "LiNa", f"end:{number}")
 
     await house.asked(press, lambda: is_over(house, number), "the end by a tap")
