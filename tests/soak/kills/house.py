@@ -87,7 +87,7 @@ class House:
 
     def died_between(self, begun: str, done: str) -> bool:
         """Some life was killed after the one point and before the other."""
-        return any(life.passed[begun] > life.passed[done] for life in self.killed)
+        return any(life.begun(begun) > life.passed[done] for life in self.killed)
 
     @property
     def killed(self) -> list[Life]:

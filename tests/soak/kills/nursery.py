@@ -49,6 +49,13 @@ class Life:
         file = self.file("passed")
         return Counter(file.read_text().splitlines() if file.exists() else ())
 
+    def begun(self, point: str) -> int:
+        """How often the step after this point has begun. One that is named -ing is passed before its step, or in its
+        transaction: who dies there has not begun."""
+        file = self.file("passed")
+        last = file.read_text().splitlines()[-1:] if file.exists() else []
+        return self.passed[point] - (point.endswith("ing") and last == [point])
+
     def kill(self) -> None:
         """Safe to call again and again; nothing comes of it before the process is there."""
         number = self.file("pid").read_text() if self.file("pid").exists() else ""

@@ -22,7 +22,7 @@ WAITS = 301.0  # seconds after which a customer who waits is alerted of
 REPEATS = 901.0  # and after which that is repeated
 IDLE = 601.0  # and after which a session that nobody writes in is ended, where the account wants that
 
-ALERT_HANDED = ("alert.handed", "card.sent")  # a kill between these points may cost an alert
+ALERT_HANDED = ("alert.handing", "card.sent")  # a kill between these points may cost an alert
 
 Play = Callable[[House], Awaitable[None]]
 SCENES: dict[str, Play] = {}

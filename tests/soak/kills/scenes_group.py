@@ -28,7 +28,7 @@ from tests.soak.kills.scenes import (
 )
 
 SILENT = 61.0  # seconds after which `idle>1m` fits
-ROBOT_HANDED = ("alert.handed", "lifeline.sent")
+ROBOT_HANDED = ("alert.handing", "lifeline.sent")
 SNOOZED = 20 * 60.0
 _OFFERED = re.compile(r"/confirm (\w{4})")
 _PAIRS = re.compile(r"/bind ([0-9a-f]{8})")

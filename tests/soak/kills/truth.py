@@ -18,13 +18,13 @@ from tests.soak.kills.scenes import ALERT_HANDED, ANN, ENDED, HUMAN, NOT_ALLOWED
 # an end that is judged before, by what is read back, would have to keep it.
 CODE_IN_MEMORY = (("ending.moving", "ending.settled"), ("ending.moving", "ending.judged"))
 # What has been handed over may have arrived: it is not said again. Until then nothing is lost.
-WORD_HANDED = ("last_word.handed", "last_word.said")
+WORD_HANDED = ("last_word.handing", "last_word.said")
 # What people wait for is put on record as told when it has been told: it may come twice, rather than not at all.
 OWNING_UP = ("lost.telling", "lost.settled")
 
 
 # `bot.py end` takes the code of its goodbye with it. The bot cannot know that it is dead before the code is.
-SENT_BESIDE = ("code.taken", "code.sent")
+SENT_BESIDE = ("code.taking", "code.sent")
 
 HANDOFFS = {"many": 2, "report": 0, "pairing": 0}  # one in all others
 NOT_GREETED = ("first",)  # the code came before the bot did

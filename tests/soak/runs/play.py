@@ -16,7 +16,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from bot.app import App
 from bot.core import Core
-from bot.model import SessionKey, StateReading
+from bot.model import SessionKey, StateReading, SyncPage
 from bot.sandbox import Sandbox, SandboxConfig
 from bot.scheduler import Job
 from tests.receiver import Receiver, receiving
@@ -84,14 +84,19 @@ class PlayStage(Stage):
         return self.app
 
     def _listen(self, core: Core) -> None:
-        state = core.kf.state
+        state, sync = core.kf.state, core.kf.sync
 
         async def looked(key: SessionKey) -> StateReading:
             reading = await state(key)
             self.stretches.looked(key)
             return reading
 
-        vars(core.kf)["state"] = looked
+        async def heard(open_kfid: str, cursor: str, token: str = "", limit: int = 1000) -> SyncPage:
+            page = await sync(open_kfid, cursor, token, limit)
+            self.stretches.heard(page)
+            return page
+
+        vars(core.kf).update(state=looked, sync=heard)
 
 
 class Play:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from unittest.mock import patch
 
-from bot.model import SessionKey
+from bot.model import SessionKey, SyncPage
 from bot.sandbox import Sandbox
 from bot.sandbox.sessions import WINDOW, Session
 from bot.sandbox.states import ENDED, HUMAN, QUEUED
@@ -56,6 +57,7 @@ class Stretches:
         self.of: dict[SessionKey, list[Stretch]] = {}
         self.items: list[Item] = []
         self._looks: dict[SessionKey, list[float]] = {}
+        self._heard: dict[str, float] = {}
         self._asked: dict[SessionKey, list[tuple[float, str]]] = {}
         self.who, self.silent = BOT, False
 
@@ -85,11 +87,20 @@ class Stretches:
         """The bot has read the state."""
         self._looks.setdefault(key, []).append(self._sandbox.now())
 
+    def heard(self, page: SyncPage) -> None:
+        """The bot has read these."""
+        for item in page.items:
+            self._heard.setdefault(item.msgid, self._sandbox.now())
+
     def unseen(self, key: SessionKey, ended: Stretch, following: Stretch) -> bool:
         """The bot's own move ended it, and the next began before the bot has looked. Had it had an answer, it would
-        have looked; as it had none, it finds the session with a human, as it left it."""
+        have looked; as it had none, it finds the session with a human, as it left it. Or a servicer ended it, and the
+        bot the next one, before it could read of either."""
         assert ended.ended is not None
         looked = any(ended.ended <= at < following.began for at in self._looks.get(key, []))
+        if ended.ended_by == CLIENT and following.ended_by == BOT:
+            ends = (each for each in ended.told if each.get("event", {}).get("change_type") == ENDS)
+            return not any(self._heard.get(msgid_of(each), inf) < (following.ended or inf) for each in ends)
         return ended.ended_by == BOT and not looked
 
     @contextmanager
