@@ -131,8 +131,12 @@ export function groupPane(ctx) {
   $('#group-picker').addEventListener('change', async (event) => {
     const chatid = event.target.value;
     setQuote(null);
-    if (!ctx.state().groups.some((one) => one.chatid === chatid)) await ctx.act('group/enter', { userid: view.entering = chatid });
-    else view.chatid = chatid;
+    if (ctx.state().groups.some((one) => one.chatid === chatid)) view.chatid = chatid;
+    else {
+      view.entering = chatid;
+      input.disabled = true; // or what is said meanwhile would go to the chat before
+      if (!(await ctx.act('group/enter', { userid: chatid }))) view.entering = null;
+    }
     ctx.refresh();
   });
 
@@ -166,7 +170,7 @@ export function groupPane(ctx) {
     $('#group-mention').hidden = !needsMention();
     $('#group-hint').textContent = t('noMention', { bot: state.bot.name });
     input.placeholder = t('groupPlaceholder', { bot: state.bot.name });
-    input.disabled = !view.member;
+    input.disabled = !view.member || Boolean(view.entering);
     box.refresh();
     list.show(`${view.chatid}/${view.member}/${language()}`, group()?.messages ?? [], ctx.now(), 'emptyGroup');
   }
