@@ -102,6 +102,8 @@ class LongConnection:
         if struck(faults, "reset_before"):
             connection.cut()
             return
+        if cmd == "aibot_subscribe" and connection.socket.closed:
+            return  # who has gone meanwhile throws nobody out
         fault = struck(faults, "errcode")
         ack = self._answer(connection, cmd, frame, fault.errcode if fault else 0)
         if struck(faults, "reset_after"):
