@@ -60,6 +60,7 @@ class Audit:
     def __init__(self, rows: AuditLog, clock: Clock) -> None:
         self._rows, self._clock = rows, clock
         self._idle: dict[Hashable, Idle] = {}
+        self._others = Idle(0.0)  # those of whom there were too many to be told apart
 
     def attempt(
         self,
@@ -101,7 +102,7 @@ class Audit:
     async def tell_left_out(self) -> None:
         """How many came besides those that were entered: a row for each who brought them. To be called every minute,
         and when there will be no more."""
-        for idle in list(self._idle.values()):
+        for idle in (*self._idle.values(), self._others):
             left_out, idle.left_out = idle.left_out, 0
             if left_out and idle.last is not None:
                 entry, outcome = idle.last
@@ -122,9 +123,14 @@ class Audit:
             idle.began, idle.count = now, 0
         self._idle[who] = idle
         if len(self._idle) > KEPT:
-            oldest = self._idle.pop(next(iter(self._idle)))
-            idle.left_out, idle.last = idle.left_out + oldest.left_out, idle.last or oldest.last
+            self._forget(self._idle.pop(next(iter(self._idle))))
         return idle
+
+    def _forget(self, oldest: Idle) -> None:
+        if oldest.left_out and oldest.last is not None:
+            entry, outcome = oldest.last
+            self._others.left_out += oldest.left_out
+            self._others.last = replace(entry, operator=None, detail={}), outcome
 
 
 class Attempt:

@@ -247,3 +247,15 @@ async def test_memory_stays_small_and_nothing_that_was_counted_is_lost(audit: Au
     assert len(audit._idle) == KEPT
     await audit.tell_left_out()
     assert sum(each.detail.get("left_out", 0) for each in rows.entries) == 5
+
+
+async def test_of_many_strangers_nobody_is_charged_with_what_another_did(audit: Audit, rows: Rows) -> None:
+    for _ in range(MOST + 5):
+        await audit.turned_away("link", STRANGER, "Unauthenticated")
+    for number in range(KEPT - 1):
+        await audit.turned_away("link", f"2001:db8::{number:x}", "Unauthenticated")
+    for _ in range(MOST + 3):
+        await audit.turned_away("link", "203.0.113.8", "Unauthenticated")
+    await audit.tell_left_out()
+    told = [(each.detail.get("address"), each.detail["left_out"]) for each in rows.entries if "left_out" in each.detail]
+    assert told == [("203.0.113.8", 3), (None, 5)]
