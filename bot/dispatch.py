@@ -20,6 +20,7 @@ from bot.errors import ChannelError, CommandError, StorageError, WeComError
 from bot.faults import point
 from bot.handoffs import Handoffs
 from bot.model import CardTap, GroupMessage, Operator, OperatorType, Scope, SessionKey
+from bot.outcomes import ANSWERABLE
 from bot.parsing import CommandLine, parse_command
 from bot.ports import TAP, Chats, Clock, GroupChannel, Ledger, LostCommand, People, Work
 from bot.registry import Command, Context, Desk, Parameter, Parked, Registry, Reporter, Rest, Role, Target, unknown
@@ -30,7 +31,6 @@ from bot.wording import Words
 
 log = logging.getLogger("kfbot.dispatch")
 LONGEST_LOGGED = 200
-ANSWERABLE = 600.0  # seconds after which nobody waits for an answer any more
 MOST_NAMED = 10  # people in "who may"
 MOST_LOST = 20  # commands named in one notice
 TELL_AGAIN = 15.0  # seconds until what could not be told is tried again
@@ -214,14 +214,11 @@ class Dispatch:
             claimed = await self.chats.claim(message, name, message.text[:LONGEST_LOGGED], self.clock.now())
         except Exception as failed:  # without its row a command could run twice, so it does not run at all
             reply, _ = self._incident(message, failed)
-            return partial(self._say_no_more, message, reply)
+            return partial(self._deliver, message, reply)
         if claimed is None:
             return None
         point("command.claimed")
         return partial(self._work, message, line, name, claimed)
-
-    async def _say_no_more(self, message: GroupMessage, reply: str) -> None:
-        await self._deliver(message, reply)
 
     async def _work(self, message: GroupMessage, line: CommandLine | None, name: str, claimed: int) -> None:
         began = time.perf_counter()

@@ -21,7 +21,7 @@ from bot.wording import Words
 
 log = logging.getLogger("kfbot.outcomes")
 
-ANSWERABLE = 600.0  # seconds after the outcome was known
+ANSWERABLE = 600.0  # seconds after which nobody waits for an answer any more
 FOLD = 5  # messages about single ends in one chat; more of them become one list
 LISTED = 20
 LAST = 0.5  # seconds that what is being told has at the stop

@@ -37,7 +37,7 @@ from bot.stats import EndedRow, OpenRow
 
 T = TypeVar("T")
 
-Work = Callable[[], Awaitable[None]]
+Work = Callable[[], Awaitable[object]]
 MessageHandler = Callable[[GroupMessage], Awaitable[Work | None]]
 TapHandler = Callable[[CardTap], Awaitable[Work | None]]
 """Puts on record what has come, quickly and before anything else may wait for its turn. Returns what is then to be done

@@ -38,15 +38,14 @@ class Followed(Handing):
         self._out, self._back = out, back
 
     async def out(self) -> None:
-        try:
-            await self._out()
-        except asyncio.CancelledError:
-            await self._back()
-            raise
+        await self._or_back(self._out)
 
     async def back(self) -> None:
+        await self._or_back(self._back)
+
+    async def _or_back(self, mark: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._back()
+            await mark()
         except asyncio.CancelledError:
             await self._back()
             raise

@@ -1,11 +1,11 @@
 """SQLite behind `bot.ports`: the only place with SQL.
 
 `database` owns the threads and transactions, `migrations` the schema; one file per table family: `ledger` (sessions,
-handoffs, their events, endings, closing messages), `promises` (outcomes that chats are owed), `questions` (what is
-asked of them, within a scope), `alerts` (and what staff said of them), `stats` (rows to add up), `sync_store`
-(accounts, cursors, items), `people` (customers and servicers), `chats` (pairing, group messages, the command log,
-cards, small facts),
-`outbox` (events on their way to webhooks), `feed` (the log as live events), `export`, `audit` (who tried what).
+handoffs, their events, endings, closing messages), `promises` (outcomes that chats are owed), `parked_ends` (what could
+not be settled), `questions` (what is asked of them, within a scope), `alerts` (and what staff said of them), `stats`
+(rows to add up), `sync_store` (accounts, cursors, items), `people` (customers and servicers), `chats` (pairing, group
+messages, the command log, cards, small facts), `outbox` (events on their way to webhooks), `feed` (the log as live
+events), `export`, `audit` (who tried what).
 `retention` deletes what is old, `forget` (with `mentions`) one customer; `backup` copies the whole. `lock` lets one bot
 at a time have it, `integrity` looks through the file, `trouble` says what SQLite refuses.
 """

@@ -152,8 +152,7 @@ class Outbox:
 
     async def count_dead(self, scope: Scope) -> int:
         sql = f"SELECT open_kfid, count(*) FROM ({_DEAD_OF}) GROUP BY open_kfid"
-        found = await self._db.read(lambda db: db.execute(sql).fetchall())
-        return sum(count for open_kfid, count in found if open_kfid in scope)
+        return rows.within(scope, await self._db.read(lambda db: db.execute(sql).fetchall()))
 
     async def revive(self, scope: Scope, number: int | None, now: float) -> tuple[int, int]:
         """Have a dead delivery sent again, or with None all of them, of accounts in the scope, as if never tried.

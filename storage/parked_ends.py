@@ -16,6 +16,10 @@ from storage.rows import HANDOFF_COLUMNS, prefixed
 # Of a handoff that is over by now, nobody need know.
 _OF = f"endings e JOIN handoffs h ON h.id = e.handoff_id WHERE e.state='parked' AND h.status IN {OPEN}"
 _PARKED = f"SELECT {prefixed('h', HANDOFF_COLUMNS)}, e.operator_id, e.requested_at, e.errcode FROM {_OF} ORDER BY e.id"
+# Whoever asked for them hears again how they came out.
+_REVIVE = f"""UPDATE OR IGNORE endings SET state='pending', lease_until=0, settled_at=NULL, outcome=NULL,
+        command_id=NULL, owed=iif(chat_id != '', {OWED}, owed)
+    WHERE id=? AND state='parked'"""
 
 
 class ParkedEnds:
@@ -35,8 +39,7 @@ class ParkedEnds:
 
     async def count(self, scope: Scope) -> int:
         sql = f"SELECT h.open_kfid, count(*) FROM {_OF} GROUP BY h.open_kfid"
-        found = await self._db.read(lambda db: db.execute(sql).fetchall())
-        return sum(count for open_kfid, count in found if open_kfid in scope)
+        return rows.within(scope, await self._db.read(lambda db: db.execute(sql).fetchall()))
 
     async def revive(self, scope: Scope) -> int:
         """Have them settled again. Returns how many: not those whose handoff is being ended anew."""
@@ -44,9 +47,3 @@ class ParkedEnds:
         found = await self._db.read(lambda db: db.execute(sql).fetchall())
         mine = [(number,) for number, open_kfid in found if open_kfid in scope]
         return await self._db.write(lambda db: sum(db.execute(_REVIVE, each).rowcount for each in mine))
-
-
-# Whoever asked for them hears again how they came out.
-_REVIVE = f"""UPDATE OR IGNORE endings SET state='pending', lease_until=0, settled_at=NULL, outcome=NULL,
-        command_id=NULL, owed=iif(chat_id != '', {OWED}, owed)
-    WHERE id=? AND state='parked'"""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
-from bot.model import EventType, Handoff, HandoffEvent, HandoffStatus, Operator, OperatorType, ServiceState
+from bot.model import EventType, Handoff, HandoffEvent, HandoffStatus, Operator, OperatorType, Scope, ServiceState
 from bot.sessions import Ending, Session
 
 HANDOFF_COLUMNS = (
@@ -93,6 +94,11 @@ def event(row: tuple[Any, ...]) -> HandoffEvent:
 
 def dump(data: Any) -> str:
     return _ENCODER.encode(data)
+
+
+def within(scope: Scope, counts: Iterable[tuple[str, int]]) -> int:
+    """How many in all, of (open_kfid, how many), are of accounts in the scope."""
+    return sum(count for open_kfid, count in counts if open_kfid in scope)
 
 
 def prefixed(prefix: str, columns: str) -> str:

@@ -122,8 +122,7 @@ class SyncStore:
 
     async def count_parked(self, scope: Scope) -> int:
         sql = "SELECT open_kfid, count(*) FROM items WHERE state='parked' GROUP BY open_kfid"
-        found = await self._db.read(lambda db: db.execute(sql).fetchall())
-        return sum(count for open_kfid, count in found if open_kfid in scope)
+        return rows.within(scope, await self._db.read(lambda db: db.execute(sql).fetchall()))
 
     async def finish_history(self, open_kfid: str, since: float, now: float) -> int:
         """History is read to its end: have the state read of every customer seen since `since` and of every open

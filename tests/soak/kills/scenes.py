@@ -99,8 +99,7 @@ async def transfer(house: House) -> None:
     session = house.sandbox.session(KF, ANN)
     await house.asked(lambda: say(house, f"/transfer {number} LiNa"), lambda: session.servicer == "LiNa", "/transfer")
     await house.settled()
-    house.sandbox.servicer_ends(KF, ANN)
-    await house.until(lambda: is_over(house, number), "the end in the client")
+    await ended_in_client(house, number)
 
 
 @scene()
@@ -108,8 +107,7 @@ async def client(house: House) -> None:
     """The group hears of a customer who waits; the servicer ends it in the client."""
     number = await with_human(house)
     await alerted(house, number)
-    house.sandbox.servicer_ends(KF, ANN)
-    await house.until(lambda: is_over(house, number), "the end in the client")
+    await ended_in_client(house, number)
 
 
 @scene()
@@ -188,6 +186,11 @@ def again(house: House, handed: tuple[str, str], pause: float = REPEATS) -> Iter
     """How much time has to pass for those who wait for an alert after a kill."""
     while True:
         yield pause if house.died_between(*handed) else 0.0
+
+
+async def ended_in_client(house: House, number: int) -> None:
+    house.sandbox.servicer_ends(KF, ANN)
+    await house.until(lambda: is_over(house, number), "the end in the client")
 
 
 def is_over(house: House, number: int, customer: str = ANN) -> bool:

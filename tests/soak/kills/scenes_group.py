@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from bot.sandbox import SandboxConfig
-from tests.soak.kills.house import CHAT, KF, House, Scenery
+from tests.soak.kills.house import CHAT, House, Scenery
 from tests.soak.kills.scenes import (
     ALERT_HANDED,
     ANN,
@@ -20,6 +20,7 @@ from tests.soak.kills.scenes import (
     alerted,
     cards_with,
     commanded,
+    ended_in_client,
     is_over,
     say,
     scene,
@@ -66,8 +67,7 @@ async def snooze(house: House) -> None:
     shown, waits = len(cards_with(house, press)), chain([SNOOZED + 1], again(house, ALERT_HANDED, 2 * REPEATS))
     await house.asked(lambda: house.move(next(waits)), lambda: len(cards_with(house, press)) > shown, "the repeat")
     await house.settled()
-    house.sandbox.servicer_ends(KF, ANN)
-    await house.until(lambda: is_over(house, number), "the end in the client")
+    await ended_in_client(house, number)
 
 
 def _with_robot(settings: dict[str, Any]) -> None:
@@ -85,8 +85,7 @@ async def cut_off(house: House) -> None:
     waits: Iterator[float] = chain([WAITS], again(house, ROBOT_HANDED))
     await house.asked(lambda: house.move(next(waits)), lambda: _heard_in_time(house), "the alert")
     await house.settled()
-    house.sandbox.servicer_ends(KF, ANN)
-    await house.until(lambda: is_over(house, number), "the end in the client")
+    await ended_in_client(house, number)
 
 
 def _heard_in_time(house: House) -> bool:
