@@ -78,8 +78,8 @@ class Stage:
 
     async def _warm(self) -> bool:
         """Every account has been read to its end for the first time."""
-        known = await self.bot.core.sync_store.accounts()
-        return bool(self.bot.accounts) and not any(each.cold for each in known)
+        read = {each.open_kfid for each in await self.bot.core.sync_store.accounts() if not each.cold}
+        return bool(self.bot.accounts) and read.issuperset(self.bot.accounts)
 
     async def later(self, seconds: float) -> None:
         """So much time passes, and the watch looks."""
