@@ -126,7 +126,7 @@ class _Still:
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"{name} is not what this bench measures")
 
-    async def begin(self, open_kfid: str, now: float, token: str = "", token_at: float = 0.0) -> Any:
+    async def begin(self, open_kfid: str, live_from: float, token: str = "", token_at: float = 0.0) -> Any:
         from bot.ports import AccountState
 
         return AccountState(open_kfid, "", "0", 0.0, False, None, None)

@@ -38,6 +38,7 @@ LATELY = 5.0  # and where nothing but a lost callback speaks for news
 GLANCE = 1.5  # seconds that somebody who waits for an end may be kept waiting for those
 TOKEN_LESS_AFTER = 60.0  # seconds after which catching up is worth one of the few calls without a token
 IN_FLIGHT = 5.0  # seconds in which the callback that announces an item may still be under way
+FOUND_WITHIN = 60.0  # seconds after its first message in which we learn of an account that is new at WeCom
 
 MANY, MANY_SECONDS = 10, 10.0  # runs in so many seconds: from then on hints are collected
 COLLECT = 1.0  # seconds
@@ -261,7 +262,7 @@ class KfSync:
     async def sync(self, open_kfid: str, line: _Line | None = None) -> None:
         """Read to the end. Raises WeComError, StorageError, or KfbotError for a cursor that does not move."""
         line = line or _Line(open_kfid)
-        account = await self._store.begin(open_kfid, self._clock.now(), line.token, line.token_at)
+        account = await self._store.begin(open_kfid, self._live_from(), line.token, line.token_at)
         if not line.token and not line.recalled:
             line.token, line.token_at = account.token, account.token_at
         line.recalled = True
@@ -277,6 +278,11 @@ class KfSync:
         line.refused = 0
         if account.cold:
             await self._finish_history(open_kfid)
+
+    def _live_from(self) -> float:
+        """Where news begin for an account that has never been read: with this process, but not long before now, and
+        with the whole second, for WeCom's times have no fractions."""
+        return float(int(max(self._since, self._clock.now() - FOUND_WITHIN)))
 
     async def _is_the_cursors_fault(self, line: _Line, refused: WeComError) -> bool:
         """What WeCom says of a cursor that it does not know any more stands nowhere. Where the oldest item can be had,
@@ -350,8 +356,8 @@ class KfSync:
         """Not to be cancelled half-way: what a page asks for is handed on once, when it is on record."""
         committed = await self._commit(account, page)
         point("page.committed")
-        if line.called == line.answered:
-            line.overdue += self._overdue(account, committed.fresh, line.asked_at - IN_FLIGHT)
+        if line.called == line.answered and not account.cold:
+            line.overdue += self._overdue(committed.fresh, line.asked_at - IN_FLIGHT)
         await self._hand_on(committed)
         point("page.followed")
 
@@ -361,10 +367,9 @@ class KfSync:
         except WeComError as passing:
             log.warning("after sync: %s", passing)
 
-    def _overdue(self, account: AccountState, fresh: list[KfItem], before: float) -> int:
+    def _overdue(self, fresh: list[KfItem], before: float) -> int:
         """How many of these a callback should have announced by now: not those from before we could be called."""
-        since = max(self._since, account.live_from or 0.0)
-        return sum(item.origin in ANNOUNCED and since <= item.send_time <= before for item in fresh)
+        return sum(item.origin in ANNOUNCED and self._since <= item.send_time <= before for item in fresh)
 
     async def reread(self, parked: Iterable[ParkedItem], parse: Parse) -> tuple[int, int]:
         """Try again what could not be read when it came. Returns how many items were read, and how many were not.

@@ -1151,18 +1151,18 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     # -- login
     "login.off": (
-        "没有设置 server.public_url，不能用企业微信登录。请用 python bot.py token 生成凭证",
-        "server.public_url is not set, so there is no login by WeCom. Make a token: python bot.py token",
+        "没有设置 server.public_url，不能用企业微信登录。请用 python bot.py token 生成凭证。",
+        "server.public_url is not set, so there is no login by WeCom. Make a token: python bot.py token.",
     ),
-    "login.again": (
-        "登录没有完成或已过期，请重新打开 {url}",
-        "The login is not complete, or too old; open {url} again",
-    ),
+    "login.title": ("登录未成功", "Not logged in"),
+    "login.again": ("登录没有完成，或已过期。", "The login is not complete, or too old."),
+    "login.retry": ("重新登录", "Log in again"),
+    "login.token": ("用凭证登录", "Use a token"),
     "login.stranger": (
-        "{userid} 不是客服。请管理员把您写入 settings.yaml 的 roles",
-        "{userid} is no agent. Have yourself named in roles of settings.yaml",
+        "{userid} 不是客服。请管理员把您写入 settings.yaml 的 roles。",
+        "{userid} is no agent. Have yourself named in roles of settings.yaml.",
     ),
-    "login.outsider": ("只有本企业的成员可以登录", "Only members of the corp can log in"),
+    "login.outsider": ("只有本企业的成员可以登录。", "Only members of the corp can log in."),
     # -- both pages (texts of pages are filled by the page, and both languages come with it)
     "page.language": ("English", "中文"),
     "page.cancel": ("取消", "Cancel"),
@@ -1595,6 +1595,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "bind.already": ("本群已配对。", "This group is paired already."),
 }
 
+HTML_LANG = {"zh": "zh-CN", "en": "en"}  # as browsers and what reads pages aloud name them
 SILENT = -2  # errcode of WeComUnavailable: ours, so it is not shown
 FULL_WIDTH = str.maketrans("<>[]*`_@\\|~#&", "＜＞［］＊ˋ＿＠＼｜～＃＆")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")

@@ -51,10 +51,10 @@ class SyncStore:
         values = [(account.open_kfid, account.name) for account in accounts]
         await self._db.write(lambda db: db.executemany(sql, values))
 
-    async def begin(self, open_kfid: str, now: float, token: str = "", token_at: float = 0.0) -> AccountState:
-        """The account as it stands before a sync. At its first start `live_from` becomes now, once, so that a crash
-        half-way through the history does not turn the rest of it into news. Where a cursor has been lost it stays: what
-        was seen before is on record, and what was not is news.
+    async def begin(self, open_kfid: str, live_from: float, token: str = "", token_at: float = 0.0) -> AccountState:
+        """The account as it stands before a sync. Its `live_from` is set once, so that a crash half-way through the
+        history does not turn the rest of it into news, nor what comes meanwhile into history. Where a cursor has been
+        lost it stays: what was seen before is on record, and what was not is news.
 
         A token is kept: one that still lives spares a restarted process the few calls that go without.
         """
@@ -64,7 +64,7 @@ class SyncStore:
             db.execute(
                 """UPDATE accounts SET live_from=coalesce(live_from, ?), cold=1
                     WHERE open_kfid=? AND cursor IS NULL AND (live_from IS NULL OR cold=0)""",
-                (now, open_kfid),
+                (live_from, open_kfid),
             )
             if token:
                 db.execute("UPDATE accounts SET token=?, token_at=? WHERE open_kfid=?", (token, token_at, open_kfid))

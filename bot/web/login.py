@@ -23,6 +23,7 @@ from bot.registry import Role
 from bot.tokens import AGENT_TTL, Tokens
 from bot.web.doors import AGENT_COOKIE, Doors
 from bot.web.errors import HEADERS
+from bot.web.notice import notice
 from bot.web.room import address_of
 from bot.wording import Words
 
@@ -30,6 +31,7 @@ log = logging.getLogger("kfbot.login")
 
 LOGIN, BACK = "/login", "/login/callback"
 HOME = "/console"
+RETRY = ("login.retry", LOGIN)
 BROWSER_COOKIE = "kfbot_login"
 PATIENCE = 600.0  # seconds somebody may take at WeCom
 WECOM, OPEN = "https://qyapi.weixin.qq.com", "https://open.weixin.qq.com"
@@ -79,7 +81,7 @@ class Login:
 
     async def _begin(self, request: web.Request) -> web.StreamResponse:
         if not self._corp.public_url:
-            return _told(404, self._say("login.off"))
+            return self._told(404, self._say("login.off"), ("login.token", HOME))
         try:
             self._doors.anybody(request)
         except TooManyRequests as refused:
@@ -103,24 +105,24 @@ class Login:
         except WeComError as failed:
             if not isinstance(failed, WeComUnavailable):
                 self._doors.wrong(request)
-            return _told(502, f"{self._say.error(failed)}\n{self._say('login.again', url=LOGIN)}")
+            return self._told(502, self._say.error(failed), RETRY)
         return await self._let_in(userid, goal)
 
     def _again(self, refused: KfbotError) -> web.Response:
         if isinstance(refused, TooManyRequests):
-            return _told(429, self._say("api.TOO_MANY_REQUESTS"))
-        return _told(401, self._say("login.again", url=LOGIN))
+            return self._told(429, self._say("api.TOO_MANY_REQUESTS"), RETRY)
+        return self._told(401, self._say("login.again"), RETRY)
 
     async def _let_in(self, userid: str, goal: str) -> web.StreamResponse:
         attempt = self._audit.attempt(Door.LOGIN, staff(userid), "login")
         if not userid:
             await attempt.refused("outsider")
-            return _told(403, self._say("login.outsider"))
+            return self._told(403, self._say("login.outsider"))
         role = await self._role(userid)
         if role < Role.AGENT:
             log.info("login refused | userid=%s", userid)
             await attempt.refused("stranger")
-            return _told(403, self._say("login.stranger", userid=self._say.plain(userid)))
+            return self._told(403, self._say("login.stranger", userid=self._say.plain(userid)))
         await attempt.allowed(role=role.name.lower())
         log.info("login | userid=%s role=%s", userid, role.name.lower())
         response = web.Response(status=302, headers={**HEADERS, "Location": goal})
@@ -136,6 +138,6 @@ class Login:
             return role
         return role if any(each.userid == userid for each in await self._people.servicers()) else Role.VIEWER
 
-
-def _told(status: int, text: str) -> web.Response:
-    return web.Response(status=status, text=f"{text}\n", headers=HEADERS)
+    def _told(self, status: int, text: str, way: tuple[str, str] | None = None) -> web.Response:
+        """`way`: the key of the button's words, and where it leads."""
+        return notice(self._say, status, self._say("login.title"), text, way and (self._say(way[0]), way[1]))

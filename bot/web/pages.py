@@ -23,7 +23,7 @@ from bot.ports import Clock
 from bot.tokens import CustomerClaims, Tokens
 from bot.web.doors import CUSTOMER_COOKIE, Doors, TurnedAway, nobody_told
 from bot.web.room import address_of
-from bot.wording import TEXT, Words
+from bot.wording import HTML_LANG, TEXT, Words
 
 LINK, CUSTOMER, CONSOLE, ASSETS = "/h/{token}", "/h", "/console", "/assets"
 STATIC = Path(__file__).parent / "static"
@@ -144,7 +144,7 @@ def _headers(request: web.Request, doors: Doors) -> dict[str, str]:
 def _filled(page: str, lang: str, **known: Any) -> str:
     """The page's file, with its words and, as attributes of its body, whatever else it has to know."""
     return _template(page).substitute(
-        lang="en" if lang == "en" else "zh-CN",
+        lang=HTML_LANG[lang],
         title=_escaped(f"{page}.title", lang),
         noscript=_escaped("page.noscript", lang),
         known="".join(f' data-{name}="{escape(str(value))}"' for name, value in known.items()),

@@ -69,11 +69,9 @@ class Stage:
             await app.stop()
 
     async def live(self) -> App:
-        """Start, and be past the second in which that happened: send_time has no fractions, so what is sent in it may
-        count as history."""
+        """Start, and have been told all that WeCom had to tell."""
         app = await self.start()
         await self.until(self._warm)
-        self.sandbox.clock_advance(2)
         return app
 
     async def _warm(self) -> bool:

@@ -234,6 +234,16 @@ async def test_a_phrase_of_before_the_first_start_is_history(stage: Stage) -> No
     assert stage.moves() == []
 
 
+async def test_a_phrase_of_the_first_moment_is_none(stage: Stage) -> None:
+    """The bot is called before WeCom has said which accounts there are."""
+    stage.sandbox.fault("kf/account/list", "delay", seconds=1.5)
+    await stage.start()
+    stage.sandbox.customer_writes(KF, ANN, "在吗")
+    stage.sandbox.servicer_takes(KF, ANN, "ZhangSuQuan")
+    stage.sandbox.customer_writes(KF, ANN, END)
+    assert (await stage.no_handoff()).ended_by == OperatorType.USER
+
+
 @pytest.mark.parametrize(("seconds", "ends"), [(60, True), (130, False)])
 async def test_a_phrase_that_was_missed_counts_for_two_minutes(begun: Stage, seconds: float, ends: bool) -> None:
     await with_human(begun)

@@ -22,13 +22,13 @@ class Browser:
 
     def __init__(self, stage: Stage) -> None:
         self.base, self.http = f"http://127.0.0.1:{stage.bot.port}", ClientSession(cookie_jar=CookieJar(unsafe=True))
-        self.text = ""
+        self.text = self.type = ""
 
     async def open(self, url: str) -> tuple[int, str]:
         """Status, and where it leads."""
         target = URL(url if url.startswith("http") else self.base + url, encoded=True)
         async with self.http.get(target, allow_redirects=False) as response:
-            self.text = await response.text()
+            self.text, self.type = await response.text(), response.content_type
             return response.status, response.headers.get("Location", "")
 
     async def log_in(self, userid: str, wanted: str = "") -> tuple[int, str]:
@@ -76,6 +76,15 @@ async def test_who_serves_nobody_is_no_agent_while_none_are_named(running: Stage
     status, _ = await browser.log_in("ChenJing")
     assert status == 403 and "ChenJing" in browser.text
     assert AGENT_COOKIE not in browser.cookies
+
+
+async def test_whoever_is_turned_away_gets_a_page_with_a_way_on(running: Stage, browser: Browser) -> None:
+    status, _ = await browser.open("/login/callback?code=x&state=y")
+    assert (status, browser.type) == (401, "text/html") and 'href="/login"' in browser.text
+    login: Login = running.bot.site.login
+    login._corp = Corp("ww1", "", "")
+    assert (await browser.open("/login"))[0] == 404
+    assert browser.type == "text/html" and 'href="/console"' in browser.text
 
 
 @pytest.mark.parametrize(("userid", "status", "role"), [

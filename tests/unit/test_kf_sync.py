@@ -13,6 +13,7 @@ from bot import sessions
 from bot.errors import KfbotError, RateLimited, StorageError, WeComError
 from bot.kf_sync import (
     COLLECT,
+    FOUND_WITHIN,
     FRESH,
     IN_FLIGHT,
     LOOK_AGAIN,
@@ -744,6 +745,26 @@ async def test_what_is_younger_than_the_start_is_acted_on_at_once(line: Line) ->
     handoff = await line.ledger.open_handoff(KEY)
     assert handoff is not None
     assert handoff.status is HandoffStatus.IN_PROGRESS
+
+
+async def test_what_is_said_in_the_second_of_the_start_is_no_history(line: Line) -> None:
+    """WeCom's times have no fractions, and the first read comes a little later than the start."""
+    line.kf.customer_writes(KF, ANN, "在吗")
+    line.kf.servicer_takes(KF, ANN, LI)
+    line.clock.move(1.5)
+    await line.sync.sync(KF)
+    assert await line.ledger.open_handoff(KEY) is not None
+
+
+async def test_the_first_words_to_a_new_account_are_no_history(line: Line) -> None:
+    """We hear of the account by their callback, long after the start; what is much older is not for us."""
+    line.clock.move(3600)
+    line.kf.servicer_takes(KF, BOB, LI)
+    line.clock.move(FOUND_WITHIN + 1)
+    line.kf.servicer_takes(KF, ANN, LI)
+    line.clock.move(5)
+    await line.sync.sync(KF)
+    assert [each.external_userid for each in await line.ledger.history()] == [ANN]
 
 
 async def test_a_crash_in_the_middle_of_history_does_not_turn_the_rest_into_news(line: Line) -> None:

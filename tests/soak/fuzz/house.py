@@ -95,10 +95,6 @@ class House:
         except TimeoutError:
             raise AssertionError(f"{what}: it has not happened") from None
 
-    def _is_past_the_start(self) -> bool:
-        """What is sent in the second of the start may count as history."""
-        return int(self.sandbox.now()) > float(self.record.one("SELECT max(live_from) FROM accounts"))
-
     # -- what is sent
 
     @property
@@ -209,5 +205,4 @@ class House:
         self.port = port
         self.sandbox.callback_url = f"http://127.0.0.1:{port}/callback/kf"
         await self.until(lambda: self.record.rows("SELECT 1 FROM accounts WHERE NOT cold"), "the history is read")
-        await self.until(self._is_past_the_start, "the second of the start is over")
         await self.refill()
