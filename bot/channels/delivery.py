@@ -164,11 +164,11 @@ class Delivery:
 
     async def _send(self, errand: Errand, copies: int, lines: int = 0) -> None:
         """`copies`: how often it may go out without our knowing whether it arrived; `lines`, where that is more: how
-        often by connections that were dead when it was missed. Of a card, WeCom then says whether it knows it."""
+        often by connections that were dead when it was missed."""
         lost = False
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                ack = await self._push(errand)
+                ack = await self._push(errand, lost)
             except Unacknowledged as doubt:
                 if attempt >= (max(copies, lines) if doubt.lost else copies):
                     raise
@@ -176,22 +176,24 @@ class Delivery:
                     lost = True
                     await errand.handing.back()
                 continue
-            if not ack.errcode or (lost and ack.errcode == protocol.TASK_ID_USED):
+            if not ack.errcode:
                 return
             if ack.errcode != protocol.NOT_SUBSCRIBED or attempt == ATTEMPTS:
                 raise refusal("the message", ack)
 
-    async def _push(self, errand: Errand) -> Ack:
+    async def _push(self, errand: Errand, lost: bool) -> Ack:
+        """`lost`: a copy went by a connection that was dead, and of a card WeCom says whether it has that one."""
+
         async def once() -> Ack:
             while True:
                 await self._line.connected(self._patience)
                 await errand.turn()
-                if (connection := self._line.current) and (ack := await self._hand(errand, connection)):
+                if (connection := self._line.current) and (ack := await self._hand(errand, connection, lost)):
                     return ack
 
         return await patiently(errand.pace, once, self._observe)
 
-    async def _hand(self, errand: Errand, connection: Connection) -> Ack | None:
+    async def _hand(self, errand: Errand, connection: Connection, lost: bool) -> Ack | None:
         """None when the connection has ended before anything went by it."""
         await errand.handing.out()
         ack: Ack | None = None
@@ -199,6 +201,8 @@ class Delivery:
             req_id = fresh("send")
             frame = protocol.send_msg(req_id, errand.chat_id, errand.is_group, errand.payload)
             ack = await _asked(connection, req_id, frame)
+            if lost and ack.errcode == protocol.TASK_ID_USED:
+                ack = replace(ack, errcode=0)
         if ack is None or ack.errcode:
             await errand.handing.back()
         return ack

@@ -399,12 +399,13 @@ async def test_it_is_found_out_by_the_first_message_and_the_next_line_carries_th
 
 
 async def test_a_card_that_had_arrived_after_all_is_not_shown_again(rig: Rig, wecom: WeCom) -> None:
-    peer = await half_open(rig, wecom)
+    peer, told = await half_open(rig, wecom), Told(rig)
     wecom.script[SEND] = [None, 42014]
-    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD))
+    send = asyncio.create_task(rig.channel.send_card(ROOM, True, CARD, told))
     await found_dead(rig, peer)
     await redialled(rig, wecom)
     await send
+    assert [step for step, _ in told.steps] == ["out", "back", "out"]
 
 
 async def test_a_card_goes_again_when_the_connection_breaks_under_it(rig: Rig, wecom: WeCom) -> None:
