@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from bot.channels import protocol
-from bot.channels.protocol import Ignored, Kicked
+from bot.channels.protocol import Ack, Ignored, Kicked
 from tests.soak.fuzz.dice import Dice
 from tests.soak.fuzz.line import Line
 from tests.soak.fuzz.tally import Tally
 
 NAME = "kfbot"
+UNASKED = "send-"  # begins the req_id of what the bot sends by itself, and goes on otherwise
 BATCH = 200  # frames between two looks whether the bot keeps up
 Frame = dict[str, Any]
 
@@ -46,10 +47,10 @@ class Frames:
         }  # fmt: skip
 
     def __call__(self) -> str | bytes:
-        """Never one that says that another has taken over: after that nobody hears anything, and should not."""
+        """Never one after which the bot leaves the line, as it should: what is said there meanwhile nobody hears."""
         while True:
             raw = self._dice.weighted(self._kinds)
-            if not isinstance(protocol.parse(raw, NAME), Kicked):
+            if not _ends_the_line(protocol.parse(raw, NAME)):
                 return raw
 
     def message(self, text: str, chat: str, userid: str) -> Frame:
@@ -86,7 +87,7 @@ class Frames:
     def _ack(self) -> str | bytes:
         """Of nothing that was asked."""
         frame = {
-            "headers": {"req_id": f"send-{self._dice.text(6)}"},
+            "headers": {"req_id": f"{UNASKED}{self._dice.text(6)}"},
             "errcode": self._dice.one((0, 846609, -1, 45009, 40014)),
         }
         frame |= {"errmsg": self._dice.text(), "body": {"upload_id": "x"}}
@@ -177,6 +178,14 @@ class Frames:
     def _text(self, frame: Frame) -> str | bytes:
         raw = self._dice.written(frame)
         return raw if self._dice.chance(0.05) else raw.decode("utf-8", "replace")
+
+
+def _ends_the_line(known: protocol.Inbound) -> bool:
+    """That another has taken over, or that we are not subscribed: to whatever the bot may have said under that req_id,
+    which may be as strange as that of the message it answers."""
+    if isinstance(known, Ack):
+        return known.errcode == protocol.NOT_SUBSCRIBED and not known.req_id.startswith(UNASKED)
+    return isinstance(known, Kicked)
 
 
 async def say_all(line: Line, new: Frames, count: int, tally: Tally, tell: Callable[[int], None]) -> None:
