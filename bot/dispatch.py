@@ -214,16 +214,27 @@ class Dispatch:
             claimed = await self.chats.claim(message, name, message.text[:LONGEST_LOGGED], self.clock.now())
         except Exception as failed:  # without its row a command could run twice, so it does not run at all
             reply, _ = self._incident(message, failed)
-            return partial(self._deliver, message, reply)
+            return partial(self._say_no_more, message, reply)
         if claimed is None:
             return None
         point("command.claimed")
         return partial(self._work, message, line, name, claimed)
 
-    async def _work(self, message: GroupMessage, line: CommandLine | None, name: str, claimed: int) -> None:
+    async def _say_no_more(self, message: GroupMessage, reply: str) -> None:
+        await self._deliver(message, reply)
+
+    async def _work(self, message: GroupMessage, line: CommandLine | None, name: str, claimed: int) -> Work:
+        """The answer goes out apart from it: a chat that has had all that a minute allows must not keep the commands of
+        others from being run."""
         began = time.perf_counter()
-        reply, outcome, incident = await self._answer(message, line, claimed)
+        answer = await self._answer(message, line, claimed)
         point("command.run")
+        return partial(self._tell, message, name, claimed, began, answer)
+
+    async def _tell(
+        self, message: GroupMessage, name: str, claimed: int, began: float, answer: tuple[str, str, str]
+    ) -> None:
+        reply, outcome, incident = answer
         told = bool(reply) and await self._deliver(message, reply)
         point("command.replied")
         seconds = time.perf_counter() - began

@@ -37,7 +37,8 @@ from bot.stats import EndedRow, OpenRow
 
 T = TypeVar("T")
 
-Work = Callable[[], Awaitable[object]]
+Work = Callable[[], Awaitable["Work | None"]]
+"""May return what is left of it, which only waits for its chat and needs no turn of its own."""
 MessageHandler = Callable[[GroupMessage], Awaitable[Work | None]]
 TapHandler = Callable[[CardTap], Awaitable[Work | None]]
 """Puts on record what has come, quickly and before anything else may wait for its turn. Returns what is then to be done

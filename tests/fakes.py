@@ -53,8 +53,9 @@ T = TypeVar("T", GroupMessage, CardTap)
 
 async def worked(handler: Callable[[T], Awaitable[Work | None]], item: T) -> None:
     """What a channel does with a handler, where nothing waits for a turn."""
-    if work := await handler(item):
-        await work()
+    work = await handler(item)
+    while work is not None:
+        work = await work()
 
 
 class FakeClock:

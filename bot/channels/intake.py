@@ -13,7 +13,7 @@ from bot.model import CardTap, GroupMessage
 from bot.ports import Work
 
 AT_ONCE = 32
-OF_A_CHAT = 8  # work waits while its chat has had all the answers that a minute allows; others need not
+OF_A_CHAT = 8  # answers wait while their chat has had all that a minute allows
 HELD = 1000
 
 T = TypeVar("T", bound=GroupMessage | CardTap)
@@ -77,5 +77,8 @@ class Intake:
     async def _in_turn(self, chat_id: str, work: Work) -> None:
         # Lives while somebody has a turn or waits for one.
         chat = self._chats.setdefault(chat_id, asyncio.Semaphore(OF_A_CHAT))
-        async with chat, self._turns:
-            await work()
+        async with chat:
+            async with self._turns:
+                rest = await work()
+            if rest is not None:
+                await rest()

@@ -135,6 +135,29 @@ async def test_a_flooded_chat_holds_up_no_other(rig: Rig) -> None:
     assert [await heard.get() for _ in range(2 * AT_ONCE)] == [f"m-{number}" for number in range(2 * AT_ONCE)]
 
 
+async def test_however_many_chats_wait_for_their_answers_others_are_worked_on(rig: Rig) -> None:
+    """Each has had all that a minute allows."""
+    release, heard = asyncio.Event(), asyncio.Queue[str]()
+
+    async def hear(message: GroupMessage) -> Work:
+        async def work() -> Work:
+            heard.put_nowait(message.chat_id)
+            return tell
+
+        async def tell() -> None:
+            await release.wait()
+
+        return work
+
+    await rig.channel.start(hear, rig.taps.put)
+    peer = await wecom_ready(rig)
+    for number in range(2 * AT_ONCE):
+        await peer.say("@kfbot /status", f"m-{number}", chatid=f"wr{number % (AT_ONCE // 2)}")
+    await peer.say("@kfbot /status", "elsewhere", chatid="wrOther")
+    assert "wrOther" in [await heard.get() for _ in range(2 * AT_ONCE + 1)]
+    release.set()
+
+
 async def test_what_waits_for_a_turn_is_on_record(rig: Rig) -> None:
     release, worked, heard = asyncio.Event(), list[str](), list[str]()
 
