@@ -7,5 +7,6 @@ them, `frames` what goes over the wire, `room` how many there may be.
 
 `api` serves what the table in `calls` offers: `doors` says who asks and how often they may (`limits`), `fields` what a
 request carries, `views` and `figures` how things are shown, `errors` what failures are told as, `openapi` all of it,
-in `schemas`. `login` is the agents' way in by WeCom; `site` puts these together.
+in `schemas`. `login` is the agents' way in by WeCom, `notice` the page for whoever it turns away; `site` puts these
+together.
 """
