@@ -234,14 +234,17 @@ async def test_a_phrase_of_before_the_first_start_is_history(stage: Stage) -> No
     assert stage.moves() == []
 
 
-async def test_a_phrase_of_the_first_moment_is_none(stage: Stage) -> None:
-    """The bot is called before WeCom has said which accounts there are."""
-    stage.sandbox.fault("kf/account/list", "delay", seconds=1.5)
-    await stage.start()
+@pytest.mark.parametrize("hours", [0, 1])
+async def test_a_phrase_of_the_first_moment_is_none(stage: Stage, hours: int) -> None:
+    """The bot is called before WeCom has said which accounts there are. The session may be older."""
     stage.sandbox.customer_writes(KF, ANN, "在吗")
     stage.sandbox.servicer_takes(KF, ANN, "ZhangSuQuan")
+    stage.sandbox.clock_advance(hours * 3600)
+    stage.sandbox.fault("kf/account/list", "delay", seconds=1.5)
+    await stage.start()
     stage.sandbox.customer_writes(KF, ANN, END)
     assert (await stage.no_handoff()).ended_by == OperatorType.USER
+    assert len(stage.moves()) == 1
 
 
 @pytest.mark.parametrize(("seconds", "ends"), [(60, True), (130, False)])
