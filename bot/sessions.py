@@ -419,6 +419,8 @@ def _status_changed(session: Session, event: dict[str, Any], at: float, now: flo
     if change == 3:
         _ended_in_client(session, old, _text(event, "msg_code"), at, now)
     elif change in (1, 2, 4):
+        if change != 2:
+            _end_as_noted(session, at)
         found_at, session.found_at = session.found_at, None
         if session.handoff is None and found_at is not None and at <= found_at + SKEW:
             look_again(session, now)  # the beginning of what was read before it was told, and has ended since
@@ -465,6 +467,16 @@ def _ended_in_client(session: Session, old: str | None, code: str | None, at: fl
     else:  # our own call is under way and learns from its answer whose end this was: leave it a note
         handoff.via, handoff.operator_id = Via.CLIENT, old
         session.touch(handoff)
+
+
+def _end_as_noted(session: Session, at: float) -> None:
+    """Our own call is still under way, but the servicer was faster, and now the next stretch has begun: whatever the
+    answer will be, it is not about this one."""
+    handoff = session.handoff
+    if handoff is None or session.ending is None or handoff.via != Via.CLIENT:
+        return
+    if at > (handoff.accepted_at or handoff.requested_at) + SECOND:
+        finish(session, Operator(OperatorType.AGENT, handoff.operator_id or ""), Via.CLIENT, at)
 
 
 def _accept(

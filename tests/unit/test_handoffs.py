@@ -377,6 +377,30 @@ async def test_the_servicer_who_ended_it_meanwhile_is_named(bot: Bot) -> None:
     assert bot.goodbyes == ["客服已结束对话"]
 
 
+async def test_a_move_that_arrives_in_the_next_stretch_leaves_both_on_record(bot: Bot) -> None:
+    """It goes unanswered; the servicer ends meanwhile, and takes the customer's next words; then it takes effect."""
+
+    async def goes_on() -> None:
+        bot.clock.move(2)
+        bot.kf.servicer_ends(KF, ANN)
+        bot.clock.move(2)
+        bot.kf.customer_writes(KF, ANN, "还有")
+        bot.kf.servicer_takes(KF, ANN, WU)
+        await bot.hear()
+        raise unavailable()
+
+    bot.kf.before("trans", goes_on)
+    await bot.end(COLLEAGUE)
+    bot.kf.session_state(KF, ANN, ENDED)
+    await bot.settle()
+    bot.clock.move(LATE)
+    await bot.handoffs.read_state(KEY)
+    first, second = reversed(await bot.ledger.history(KEY))
+    assert (first.via, first.operator_id) == (Via.CLIENT, LI)
+    assert (second.servicer_userid, second.via, second.operator_id) == (WU, Via.COMMAND, COLLEAGUE.id)
+    assert len(bot.kf.called("trans")) == 1
+
+
 async def test_a_transfer_between_the_reading_and_the_move_is_followed(bot: Bot) -> None:
     def transferred() -> None:
         bot.kf.session_state(KF, ANN, HUMAN, WU)
