@@ -29,9 +29,10 @@ class Books:
         return earliest(handoff, self(handoff.open_kfid))
 
     def learn(self, accounts: Iterable[AccountState]) -> None:
-        """Since when each account has been read live; what is older must not end a session."""
+        """Since when each account has been read live; what is older must not end a session. WeCom's times have no
+        fractions, so what was sent in that second counts as news."""
         for account in accounts:
-            live_from = account.live_from or 0.0
+            live_from = float(int(account.live_from or 0.0))
             if self._live_from.get(account.open_kfid) != live_from:
                 self._live_from[account.open_kfid] = live_from
                 self._books.pop(account.open_kfid, None)

@@ -280,9 +280,8 @@ class KfSync:
             await self._finish_history(open_kfid)
 
     def _live_from(self) -> float:
-        """Where news begin for an account that has never been read: with this process, but not long before now, and
-        with the whole second, for WeCom's times have no fractions."""
-        return float(int(max(self._since, self._clock.now() - FOUND_WITHIN)))
+        """Where news begin for an account that has never been read: with this process, but not long before now."""
+        return max(self._since, self._clock.now() - FOUND_WITHIN)
 
     async def _is_the_cursors_fault(self, line: _Line, refused: WeComError) -> bool:
         """What WeCom says of a cursor that it does not know any more stands nowhere. Where the oldest item can be had,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -14,7 +16,7 @@ from bot.ports import Work
 
 AT_ONCE = 32
 OF_A_CHAT = 8  # answers wait while their chat has had all that a minute allows
-HELD = 1000
+HELD, HELD_OF_A_CHAT = 1000, 100
 
 T = TypeVar("T", bound=GroupMessage | CardTap)
 
@@ -22,8 +24,8 @@ log = logging.getLogger("kfbot.group")
 
 
 class Intake:
-    """Runs the work of `AT_ONCE` items, `OF_A_CHAT` of one chat, and keeps `HELD` in all; beyond that drops, and says
-    so. One for each kind of news.
+    """Runs the work of `AT_ONCE` items, `OF_A_CHAT` of one chat, and keeps `HELD` in all, `HELD_OF_A_CHAT` of one;
+    beyond that drops, and says so. One for each kind of news.
 
     A handler itself waits for no turn: whatever is kept here is on record before long, and no process takes it along.
     """
@@ -34,6 +36,7 @@ class Intake:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._chats: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held = Counter[str]()
         self._working = True
 
     def open(self) -> None:
@@ -44,16 +47,23 @@ class Intake:
         self._working = False
 
     def accept(self, handler: Callable[[T], Awaitable[Work | None]], item: T) -> None:
-        if len(self._tasks) >= HELD:
+        if len(self._tasks) >= HELD or self._held[item.chat_id] >= HELD_OF_A_CHAT:
             self._observe("overflow")
             log.error(
-                "group message dropped, too many are being handled | held=%d chat=%s by=%s msgid=%s",
-                HELD, item.chat_id, item.userid, item.msgid,
+                "group message dropped, too many are being handled | held=%d of_this_chat=%d chat=%s by=%s msgid=%s",
+                len(self._tasks), self._held[item.chat_id], item.chat_id, item.userid, item.msgid,
             )  # fmt: skip
             return
         task = asyncio.create_task(self._run(handler, item))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._held[item.chat_id] += 1
+        task.add_done_callback(partial(self._done, item.chat_id))
+
+    def _done(self, chat_id: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._held[chat_id] -= 1
+        if not self._held[chat_id]:
+            del self._held[chat_id]
 
     async def drain(self, seconds: float, spare: asyncio.Task[Any] | None) -> None:
         """Let the handlers finish, for so long at most. `spare`: the one that waits for this, if it is a handler."""

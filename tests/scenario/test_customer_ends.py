@@ -242,6 +242,7 @@ async def test_a_phrase_of_the_first_moment_is_none(stage: Stage, hours: int) ->
     stage.sandbox.clock_advance(hours * 3600)
     stage.sandbox.fault("kf/account/list", "delay", seconds=1.5)
     await stage.start()
+    stage.sandbox.clock_advance(1)
     stage.sandbox.customer_writes(KF, ANN, END)
     assert (await stage.no_handoff()).ended_by == OperatorType.USER
     assert len(stage.moves()) == 1

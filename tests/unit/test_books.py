@@ -57,7 +57,7 @@ def test_an_account_has_what_it_changes_and_the_rest_from_all() -> None:
 def test_what_is_history_is_not_known_until_it_is_learned() -> None:
     made = books()
     assert made(KF).live_from == inf
-    made.learn([account(T), account(None, KF2)])
+    made.learn([account(T + 0.9), account(None, KF2)])
     assert (made(KF).live_from, made(KF2).live_from) == (T, 0.0)
     made.learn([account(T + 60)])
     assert (made(KF).live_from, made(KF2).live_from) == (T + 60, 0.0)

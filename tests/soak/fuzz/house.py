@@ -25,7 +25,7 @@ ADMIN, OUTSIDER = "ChenJing", "outsider"
 AGENTS = tuple(f"agent-{number:02}" for number in range(40))
 PATIENCE = 60.0  # seconds; nothing takes as long, except on a machine with too much to do
 LOOK_EVERY = 0.02
-INSIDE, OUTSIDE = 500, 500  # chats: each may be answered some thirty times a minute
+INSIDE, OUTSIDE = 1500, 1500  # chats: each may be answered some thirty times a minute, however fast all this is
 CUSTOMERS = 24  # every other one has a token that is good
 
 

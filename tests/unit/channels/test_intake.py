@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from bot.channels.intake import AT_ONCE, HELD, OF_A_CHAT
+from bot.channels.intake import AT_ONCE, HELD, HELD_OF_A_CHAT, OF_A_CHAT
 from bot.model import CardTap, GroupMessage
 from bot.ports import MessageHandler, Work
 
@@ -167,15 +167,19 @@ async def test_what_waits_for_a_turn_is_on_record(rig: Rig) -> None:
 
     await rig.channel.start(working(stuck, heard), rig.taps.put)
     peer = await wecom_ready(rig)
-    sent = [f"m-{number}" for number in range(HELD + 3)]
+    sent = [f"m-{number}" for number in range(HELD_OF_A_CHAT + 3)]
     for msgid in sent:
         await peer.say("@kfbot /end 1", msgid)
     await rig.until(lambda: rig.observed["overflow"] == 3)
     await settle()
-    assert heard == sent[:HELD], "what is dropped beyond that is as if it had never come"
+    assert heard == sent[:HELD_OF_A_CHAT], "what is dropped beyond that is as if it had never come"
     assert worked == sent[:OF_A_CHAT]
     release.set()
     await settle()
+    await peer.say("@kfbot /end 1", "later")
+    await rig.until(lambda: rig.observed["message"] == len(sent) + 1)
+    await settle()
+    assert worked == [*sent[:HELD_OF_A_CHAT], "later"]
 
 
 async def test_a_tap_that_comes_while_stopping_is_put_on_record_and_no_more(rig: Rig) -> None:
@@ -236,8 +240,8 @@ async def test_too_many_are_dropped(rig: Rig) -> None:
 
     await rig.channel.start(working(stuck), rig.taps.put)
     peer = await wecom_ready(rig)
-    for number in range(1003):
-        await peer.say("/x", f"m-{number}")
+    for number in range(HELD + 3):
+        await peer.say("/x", f"m-{number}", chatid=f"wr{number % 20}")
     await rig.until(lambda: rig.observed["overflow"] == 3)
     forever.set()
     await settle()
