@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from bot.channels.timing import Timing, ended
+from bot.folded import Folded
 from bot.model import CardTap, GroupMessage
 from bot.ports import Work
 
@@ -37,6 +38,7 @@ class Intake:
         self._chats: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._held = Counter[str]()
+        self._dropped = Folded(log, "group messages dropped")
         self._working = True
 
     def open(self) -> None:
@@ -49,7 +51,7 @@ class Intake:
     def accept(self, handler: Callable[[T], Awaitable[Work | None]], item: T) -> None:
         if len(self._tasks) >= HELD or self._held[item.chat_id] >= HELD_OF_A_CHAT:
             self._observe("overflow")
-            log.error(
+            self._dropped.warning(
                 "group message dropped, too many are being handled | held=%d of_this_chat=%d chat=%s by=%s msgid=%s",
                 len(self._tasks), self._held[item.chat_id], item.chat_id, item.userid, item.msgid,
             )  # fmt: skip

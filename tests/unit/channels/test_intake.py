@@ -6,7 +6,10 @@ import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import pytest
+
 from bot.channels.intake import AT_ONCE, HELD, HELD_OF_A_CHAT, OF_A_CHAT
+from bot.folded import MOST
 from bot.model import CardTap, GroupMessage
 from bot.ports import MessageHandler, Work
 
@@ -232,7 +235,7 @@ async def test_a_failing_handler_is_logged_and_counted(rig: Rig) -> None:
     assert rig.channel.ready
 
 
-async def test_too_many_are_dropped(rig: Rig) -> None:
+async def test_too_many_are_dropped(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     forever = asyncio.Event()
 
     async def stuck(message: GroupMessage) -> None:
@@ -240,9 +243,10 @@ async def test_too_many_are_dropped(rig: Rig) -> None:
 
     await rig.channel.start(working(stuck), rig.taps.put)
     peer = await wecom_ready(rig)
-    for number in range(HELD + 3):
+    for number in range(HELD + MOST + 3):
         await peer.say("/x", f"m-{number}", chatid=f"wr{number % 20}")
-    await rig.until(lambda: rig.observed["overflow"] == 3)
+    await rig.until(lambda: rig.observed["overflow"] == MOST + 3)
+    assert caplog.text.count("group message dropped") == MOST
     forever.set()
     await settle()
 
