@@ -168,7 +168,8 @@ def _floor(db: sqlite3.Connection, now: float) -> float:
     db.execute("BEGIN IMMEDIATE")
     due = [row[0] for row in db.execute("SELECT id FROM handoffs WHERE watch_at <= ? ORDER BY watch_at", (now,))]
     db.execute("SELECT * FROM handoffs WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(due),)).fetchall()
-    alert = "INSERT INTO alerts VALUES (?, 'customer_waiting', 'open', ?, 1, ?, ?, 1)"
+    columns = "handoff_id, rule, state, raised_at, sends, sent_at, next_at, told"
+    alert = f"INSERT INTO alerts ({columns}) VALUES (?, 'customer_waiting', 'open', ?, 1, ?, ?, 1)"
     db.executemany(alert, [(each, now, now, now) for each in due])
     db.executemany("UPDATE handoffs SET watch_at=? WHERE id=?", [(now + records.HOUR, each) for each in due])
     db.execute("COMMIT")

@@ -20,6 +20,7 @@ from bench.children import HOST
 from bench.wecom import CORP, SECRET, Kf
 from bot.app import App
 from bot.core import Core
+from bot.handing import UNFOLLOWED, Handing
 from bot.model import Card
 from bot.settings import Settings
 
@@ -60,10 +61,12 @@ class Told:
 
     async def stop(self) -> None: ...
 
-    async def send(self, chat_id: str, is_group: bool, markdown: str) -> None:
+    async def send(self, chat_id: str, is_group: bool, markdown: str, handing: Handing = UNFOLLOWED) -> None:
+        await handing.out()
         self.texts.append(markdown)
 
-    async def send_card(self, chat_id: str, is_group: bool, card: Card) -> None:
+    async def send_card(self, chat_id: str, is_group: bool, card: Card, handing: Handing = UNFOLLOWED) -> None:
+        await handing.out()
         self.cards.append(card)
 
 
